@@ -1,0 +1,149 @@
+"""`hotspare check`: try everything that the configuration names, and print what came of it as a table."""
+
+import asyncio
+import random
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from proxy.app import identity, model_server_settings
+from proxy.clock import SystemClock
+from proxy.config.schema import LOCAL, Config, LocalSettings, UpstreamSettings
+from proxy.core.outcome import KeyOwner, Kind, kind_of_status
+from proxy.telemetry.events import Event, ModelServerChanged
+from proxy.upstreams.local import ModelServer
+from proxy.upstreams.transport import AttemptFailed
+from proxy.upstreams.upstream import Call, Upstream
+
+_UPSTREAM_SECONDS = 10.0
+_MODEL_SECONDS = 600.0
+"""Long enough for a first download of the default model on a slow line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One row of the table."""
+
+    subject: str
+    what: str
+    is_fine: bool
+    detail: str
+
+
+async def check(config: Config, out: TextIO) -> bool:
+    """Check everything, print each finding as it comes; True if all is fine."""
+    all_fine = True
+    _print(out, Finding("configuration", "valid", True, " → ".join(config.default_route.to)))
+    async for finding in _findings(config, out):
+        _print(out, finding)
+        all_fine &= finding.is_fine
+    return all_fine
+
+
+def _print(out: TextIO, finding: Finding) -> None:
+    mark = "ok  " if finding.is_fine else "FAIL"
+    print(f"{mark}  {finding.subject:<16} {finding.what:<8} {finding.detail}", file=out, flush=True)
+
+
+async def _findings(config: Config, out: TextIO) -> AsyncIterator[Finding]:
+    for settings in config.upstreams:
+        async for finding in _check_upstream(settings):
+            yield finding
+    if config.local and config.local.url:
+        yield await _ask(Upstream(identity(_as_upstream(config.local))))
+    elif config.local:
+        yield await _check_model(config, out)
+
+
+async def _check_upstream(settings: UpstreamSettings) -> AsyncIterator[Finding]:
+    if settings.base_url.scheme != "unix":
+        resolved = await _resolve(settings)
+        yield resolved
+        if not resolved.is_fine:
+            return
+    yield await _ask(Upstream(identity(settings)))
+
+
+async def _resolve(settings: UpstreamSettings) -> Finding:
+    host = settings.base_url.host
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(_UPSTREAM_SECONDS):
+            found = await loop.getaddrinfo(host, settings.base_url.port, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError) as error:
+        reason = getattr(error, "strerror", None) or "no answer"
+        return Finding(settings.name, "dns", False, f"{host}: {reason}; check base_url, the network and its DNS")
+    addresses = sorted({str(address[4][0]) for address in found})
+    return Finding(settings.name, "dns", True, f"{host} is {', '.join(addresses)}")
+
+
+async def _ask(upstream: Upstream) -> Finding:
+    """GET /v1/models: free, and proof of connection, TLS and key. It is no proof that a model answers."""
+    call = Call("GET", "/models", [], None)
+    try:
+        async with asyncio.timeout(_UPSTREAM_SECONDS):
+            exchange = await upstream.pass_on(call, connect_seconds=_UPSTREAM_SECONDS)
+        exchange.close()
+    except AttemptFailed as failure:
+        return Finding(upstream.name, "http", False, f"{failure.outcome.kind} ({failure.outcome.detail})")
+    except TimeoutError:
+        return Finding(upstream.name, "http", False, f"no answer within {_UPSTREAM_SECONDS:g} s")
+    finally:
+        await upstream.close()
+    return _judge(upstream, exchange.status)
+
+
+def _judge(upstream: Upstream, status: int) -> Finding:
+    owner = KeyOwner.UPSTREAM if upstream.needs_no_client else KeyOwner.NOBODY
+    match kind_of_status(status, owner):
+        case Kind.OK:
+            return Finding(upstream.name, "http", True, f"GET /models: {status}")
+        case Kind.NO_KEY:
+            detail = f"GET /models: {status}: reachable; it wants a key, which clients bring (api_key is empty)"
+            return Finding(upstream.name, "http", True, detail)
+        case Kind.OUR_KEY:
+            return Finding(upstream.name, "http", False, f"GET /models: {status}: api_key was refused")
+        case Kind.CALLER_ERROR:
+            return Finding(upstream.name, "http", False, f"GET /models: {status}: is base_url right, with its /v1?")
+        case _:
+            return Finding(upstream.name, "http", False, f"GET /models: {status}")
+
+
+def _as_upstream(local: LocalSettings) -> UpstreamSettings:
+    assert local.url is not None
+    return UpstreamSettings(name=LOCAL, base_url=local.url, client_key="drop")
+
+
+async def _check_model(config: Config, out: TextIO) -> Finding:
+    """Start the model server as `serve` would, and wait until it has produced a token."""
+    assert config.local is not None
+    folder = Path(tempfile.mkdtemp(prefix="hotspare-check-"))
+    settings = model_server_settings(config.local, config, folder)
+    server = ModelServer(settings, SystemClock(), random.Random(), lambda event: _tell(event, out))
+    running = asyncio.create_task(server.run())
+    try:
+        return await _wait_ready(server)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _wait_ready(server: ModelServer) -> Finding:
+    try:
+        async with asyncio.timeout(_MODEL_SECONDS):
+            while not await server.wait(1.0):
+                if server.trouble:
+                    return Finding(LOCAL, "model", False, server.trouble)
+    except TimeoutError:
+        return Finding(LOCAL, "model", False, f"not ready within {_MODEL_SECONDS:g} s")
+    return Finding(LOCAL, "model", True, ", ".join(f"{name}={value}" for name, value in server.facts.items()))
+
+
+def _tell(event: Event, out: TextIO) -> None:
+    if isinstance(event, ModelServerChanged):
+        print(f"      {LOCAL:<16} {event.phase}", file=out, flush=True)

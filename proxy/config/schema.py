@@ -1,0 +1,185 @@
+"""The keys of the configuration file. To add one, add a field: its type, its default, one line on what it means.
+
+The file's key is the field's name without its unit: `window` for `window_seconds`. Fields in `_seconds` are durations,
+those in `_bytes` sizes, `ratio` is a share of 1, and a plain int is a count of at least 1. `Annotated` names another
+parser of `proxy.config.scalar`. A field without default is required. An optional section is switched off by `false`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Annotated, Final, Literal
+
+from proxy.config import scalar
+from proxy.config.value import Address, Secret, Url
+from proxy.core.breaker import BreakerSettings
+from proxy.core.failover import Timeouts
+
+LOCAL: Final = "local"
+"""What routes call the local model; no upstream may have this name."""
+
+DEFAULT_LISTEN: Final = Address("127.0.0.1", 8080)
+DEFAULT_MODEL: Final = "smollm2-135m-instruct"
+LOCAL_TIMEOUTS: Final = Timeouts(first_content_seconds=60.0, stall_seconds=30.0)
+"""Longer than a cloud's: nobody stands behind the local model, and a busy CPU needs its time."""
+
+Identifier = Annotated[str, scalar.identifier]
+HeaderName = Annotated[str, scalar.header_name]
+Sha256Hex = Annotated[str, scalar.sha256_hex]
+ContextTokens = Annotated[int, scalar.whole(256, 1_048_576)]
+ThreadCount = Annotated[int | Literal["auto"], scalar.whole_or_auto(1)]
+LayerCount = Annotated[int | Literal["auto"], scalar.whole_or_auto(0)]
+Pause = Annotated[float, scalar.duration_or_zero]
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSettings:
+    """Where the operations pages live."""
+
+    listen: Address
+    """The address of metrics, status and health."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """One application that may use the proxy."""
+
+    name: str
+    """What logs and metrics call it; unique."""
+    key_sha256: Sha256Hex
+    """The SHA-256 of its key, in hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSettings:
+    """One OpenAI-compatible service."""
+
+    name: Identifier
+    """What routes, headers and metrics call it; unique."""
+    base_url: Url
+    """Up to and with `/v1`, without a slash at the end."""
+    api_key: Secret = field(default_factory=lambda: Secret(""))
+    """Our key. Empty: see `client_key`."""
+    client_key: Literal["forward", "drop"] = "forward"
+    """What becomes of the client's own Authorization while `api_key` is empty."""
+    headers: Mapping[HeaderName, Secret] = field(default_factory=lambda: MappingProxyType({}))
+    """Extra request headers; the names in lower case."""
+    models: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Public model name to this upstream's name for it; others go out unchanged."""
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    """How long it may be silent."""
+    breaker: BreakerSettings = field(default_factory=BreakerSettings)
+    """When it counts as down, and as up again."""
+    probe: bool = True
+    """Whether a tiny real request finds out when it is well again."""
+
+    @property
+    def takes_client_key(self) -> bool:
+        """Whether the client's own key goes there."""
+        return not self.api_key and self.client_key == "forward"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSettings:
+    """The local model: started by us from `model`, or run by somebody else at `url`."""
+
+    model: str = DEFAULT_MODEL
+    """A name of the catalogue or the path of a GGUF; means nothing when `url` is given."""
+    url: Url | None = None
+    """An OpenAI-compatible server that you run yourself, with its `/v1` or its socket."""
+    served_model: str | None = None
+    """The model to ask that server for; given with `url` and only then."""
+    context: ContextTokens = 8192
+    """Tokens of prompt and answer together."""
+    threads: ThreadCount = "auto"
+    """CPU threads of the model."""
+    gpu_layers: LayerCount = "auto"
+    """Layers to put on the GPU."""
+    queue: int = 256
+    """Requests that may wait; the next one is refused."""
+    pull: bool = True
+    """Whether to fetch a catalogue model that is not on this machine yet."""
+    timeouts: Timeouts = LOCAL_TIMEOUTS
+    """How long it may be silent."""
+    heartbeat_seconds: float = 10.0
+    """Silence of the model server after which it is killed and started anew."""
+    hang_seconds: float = 60.0
+    """Length of one step of llama.cpp after which it is killed and started anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSettings:
+    """Which upstreams answer for which models."""
+
+    match: str
+    """A pattern for the model's name, with `*`, `?` and `[…]`; case counts."""
+    to: tuple[str, ...]
+    """Names of upstreams in order of preference; `local` only at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """Bounds on one request and on shutting down."""
+
+    body_bytes: int = 32 * 2**20
+    """The largest request body."""
+    body_timeout_seconds: float = 30.0
+    """Time for a client to send its body."""
+    deadline_seconds: float = 120.0
+    """Time for a request, all its attempts included."""
+    local_reserve_seconds: Pause = 30.0
+    """The part of the deadline that is kept for the local model."""
+    drain_seconds: Pause = 60.0
+    """Time for running requests to end when the proxy stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What is written to standard error."""
+
+    format: Literal["auto", "human", "json"] = "auto"
+    """auto is human on a terminal and json elsewhere."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least urgent that is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole file."""
+
+    listen: Address = DEFAULT_LISTEN
+    """Where clients connect."""
+    admin: AdminSettings | None = None
+    """None: the operations pages are answered on `listen`. See `admin_listen`."""
+    open_access: bool = False
+    """Whether anybody who reaches the port may use it."""
+    clients: tuple[ClientSettings, ...] = ()
+    """Who may use it; none: whoever reaches the port."""
+    upstreams: tuple[UpstreamSettings, ...] = ()
+    """In order of preference."""
+    local: LocalSettings | None = LocalSettings()
+    """None when switched off by `local: false`."""
+    routes: tuple[RouteSettings, ...] = ()
+    """The first match counts. See `effective_routes`."""
+    limits: LimitSettings = LimitSettings()
+    """Bounds."""
+    log: LogSettings = LogSettings()
+    """Logging."""
+
+    @property
+    def admin_listen(self) -> Address | None:
+        """An address for the operations pages alone, or None: they share `listen`, also when both keys say the same."""
+        if self.admin is None or (self.admin.listen == self.listen and self.listen.port != 0):
+            return None
+        return self.admin.listen
+
+    @property
+    def default_route(self) -> RouteSettings:
+        """For models that no route matches: all upstreams in order, then the local model."""
+        upstreams = tuple(upstream.name for upstream in self.upstreams)
+        return RouteSettings(match="*", to=upstreams if self.local is None else (*upstreams, LOCAL))
+
+    @property
+    def effective_routes(self) -> tuple[RouteSettings, ...]:
+        """`routes` and, behind them, the default one."""
+        return (*self.routes, self.default_route)

@@ -1,0 +1,1 @@
+"""Decisions. Facts go in, actions come out; nothing here opens, waits, measures time or rolls dice."""

@@ -1,0 +1,109 @@
+"""From a request's model and needs to the ordered list of upstreams that may answer it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+
+
+class Need(StrEnum):
+    """What a request asks for beyond plain text. The values stand in `x-hotspare-degraded`."""
+
+    TOOLS = "tools"
+    REQUIRED_TOOL = "required_tool"
+    JSON = "json"
+    LOGPROBS = "logprobs"
+    VISION = "vision"
+    AUDIO = "audio"
+    EMBEDDINGS = "embeddings"
+
+
+class Loss(Enum):
+    """What happens to a need that an upstream cannot meet."""
+
+    DROP = "the answer is still of use without it: answer, and say what was lost"
+    REFUSE = "an answer without it would break the client or mislead it: go to another upstream"
+
+
+LOSS_OF_LOCAL_MODEL: Mapping[Need, Loss] = MappingProxyType(
+    {
+        # With tools offered, not demanded, a plain text answer is one that every client has to expect anyway.
+        Need.TOOLS: Loss.DROP,
+        Need.LOGPROBS: Loss.DROP,
+        Need.REQUIRED_TOOL: Loss.REFUSE,
+        Need.JSON: Loss.REFUSE,
+        Need.VISION: Loss.REFUSE,
+        Need.AUDIO: Loss.REFUSE,
+        # Vectors of another model poison an index without anybody noticing.
+        Need.EMBEDDINGS: Loss.REFUSE,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An upstream as routing sees it. `models` maps public names to the upstream's own; others pass unchanged."""
+
+    name: str
+    models: Mapping[str, str]
+    loss: Mapping[Need, Loss]
+    is_local: bool = False
+    served_model: str | None = None
+    """Set where one model answers whatever was asked for: the local one."""
+
+    def model_for(self, public: str) -> str:
+        """The name to ask this upstream for."""
+        return self.served_model or self.models.get(public, public)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Requests whose model matches the shell pattern `match` go to `targets`, in order."""
+
+    match: str
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One upstream that may answer, under which model name, and what the client would lose."""
+
+    upstream: str
+    model: str
+    is_local: bool
+    losses: tuple[Need, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who may answer, in order, and which needs kept the others out."""
+
+    candidates: tuple[Candidate, ...]
+    refused: Mapping[str, tuple[Need, ...]]
+
+
+class Router:
+    """Model name → candidates. The first route that matches wins; unmatched models take the default route."""
+
+    def __init__(self, routes: Sequence[Route], default: Route) -> None:
+        self._routes = (*routes, default)
+
+    def plan(self, model: str, needs: frozenset[Need]) -> Plan:
+        """The candidates for a request. Whoever asks for the local model by its name gets the local model."""
+        route = next(route for route in self._routes if fnmatchcase(model, route.match))
+        named = tuple(target for target in route.targets if target.served_model == model)
+        return _compare(named or route.targets, model, needs)
+
+
+def _compare(targets: Sequence[Target], model: str, needs: frozenset[Need]) -> Plan:
+    candidates: list[Candidate] = []
+    refused: dict[str, tuple[Need, ...]] = {}
+    for target in targets:
+        lost = tuple(sorted(needs & target.loss.keys()))
+        fatal = tuple(need for need in lost if target.loss[need] is Loss.REFUSE)
+        if fatal:
+            refused[target.name] = fatal
+        else:
+            candidates.append(Candidate(target.name, target.model_for(model), target.is_local, lost))
+    return Plan(tuple(candidates), MappingProxyType(refused))

@@ -1,0 +1,219 @@
+"""One request's way through its candidates: facts in, actions out.
+
+    begin ─▶ Start ──▶ refused ───────────────────▶ Start the next │ GiveUp
+                  ├──▶ ended, with an answer ─────▶ Finish
+                  ├──▶ ended, otherwise ──────────▶ Start the next │ GiveUp
+                  └──▶ content ─▶ Commit ─▶ ended ▶ Finish │ BreakOff
+
+The driver (server/relay.py) performs one action, then tells the machine what came of it. Until Commit nothing has been
+sent to the client, so every failure is silent. After it the client holds half an answer; for now that half is all
+it gets, and BreakOff says so. Resuming will be one more action in that place.
+
+One deadline bounds everything up to the commit. Part of it is kept back for the local model: a cloud that is silent to
+the end must not take with it the time in which the local model would have answered.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from proxy.core.breaker import Refusal
+from proxy.core.candidates import Candidate
+from proxy.core.outcome import Kind, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long one upstream may be silent.
+
+    connect: DNS, TCP and TLS together. 2 s is 20 times a transatlantic handshake, and one SYN retransmission (1 s).
+    first_content: of a stream, from the request to the first text, tool call or reasoning. Clouds answer within 1-3 s;
+        in the slow outages on record (2024-12-04, 2025-06-10) it took 30-40 s. 10 s parts the two.
+    stall: between contents of a running stream. Healthy models pause for less than 2 s; reasoning ones send
+        (empty) deltas while they think.
+    """
+
+    connect_seconds: float = 2.0
+    first_content_seconds: float = 10.0
+    stall_seconds: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Send the request to `candidate`. All `_at` are monotonic instants."""
+
+    candidate: Candidate
+    number: int
+    connect_seconds: float
+    first_content_at: float | None
+    """None for an unstreamed answer, which has no first content: only `ends_at` bounds it."""
+    ends_at: float
+    stall_seconds: float
+    is_forced: bool = False
+    """Panic: every candidate was refused or failed, so this one is tried although its breaker is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Send the client what was held back, and all that follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The client has its answer, or gets it now whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakOff:
+    """The client holds half an answer and nobody can continue it: say so, and never end cleanly."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One candidate that did not answer, and why not."""
+
+    upstream: str
+    kind: Kind
+    status: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.upstream}: {self.kind}" + (f" {self.status}" if self.status else "")
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Nothing is left. `retry_after_seconds` is when the first of the candidates may be asked again."""
+
+    tried: tuple[Tried, ...]
+    retry_after_seconds: float
+
+
+Action = Start | Commit | Finish | BreakOff | GiveUp
+
+DEFAULT_RETRY_AFTER_SECONDS = 5.0
+"""When nothing says when. About the time in which a killed model server is back."""
+
+_WORTH_REPEATING = frozenset({Kind.CONNECT, Kind.RESET, Kind.CUT})
+
+
+class Failover:
+    """See the module's text. Ask `begin` once, then report facts until the action is Finish, BreakOff or GiveUp."""
+
+    def __init__(
+        self,
+        candidates: Sequence[Candidate],
+        timeouts: Mapping[str, Timeouts],
+        *,
+        is_stream: bool,
+        deadline_at: float,
+        local_reserve_seconds: float,
+    ) -> None:
+        self._waiting = deque(candidates)
+        self._timeouts = timeouts
+        self._is_stream = is_stream
+        self._deadline_at = deadline_at
+        self._reserve_seconds = local_reserve_seconds
+        self._running: Start | None = None
+        self._refused: list[Candidate] = []
+        self._retry_at: list[float] = []
+        self._is_committed = False
+        self._has_panicked = False
+        self._has_repeated = False
+        self._attempts = 0
+        self.tried: list[Tried] = []
+        """Who did not answer so far, in order."""
+
+    @property
+    def attempts(self) -> int:
+        """How many exchanges were started."""
+        return self._attempts
+
+    def begin(self, now: float) -> Action:
+        """The request has been accepted and planned."""
+        return self._next(now)
+
+    def refused(self, refusal: Refusal, now: float) -> Action:
+        """The breaker gave no permit for what was to start."""
+        start = self._take_running()
+        self._attempts -= 1
+        self._refused.append(start.candidate)
+        self._retry_at.append(refusal.retry_at)
+        self.tried.append(Tried(start.candidate.upstream, Kind.BREAKER_OPEN))
+        return self._next(now)
+
+    def content(self) -> Action:
+        """The running attempt shows its first content."""
+        self._is_committed = True
+        return Commit()
+
+    def ended(self, outcome: Outcome, now: float) -> Action:
+        """The running attempt is over."""
+        start = self._take_running()
+        if outcome.is_answer and not self._is_beyond_local_model(start, outcome):
+            return Finish()
+        if self._is_committed:
+            return BreakOff(outcome)
+        self.tried.append(Tried(start.candidate.upstream, outcome.kind, outcome.status))
+        if outcome.retry_after_seconds is not None:
+            self._retry_at.append(now + outcome.retry_after_seconds)
+        if self._is_worth_repeating(start, outcome):
+            self._has_repeated = True
+            self._waiting.appendleft(start.candidate)
+        return self._next(now)
+
+    def _is_worth_repeating(self, start: Start, outcome: Outcome) -> bool:
+        """The local model's process died under the request. Its supervisor starts another at once, and there is nobody
+        else to ask; once, because a request that kills it twice would kill it again."""
+        return start.candidate.is_local and outcome.kind in _WORTH_REPEATING and not self._has_repeated
+
+    def _is_beyond_local_model(self, start: Start, outcome: Outcome) -> bool:
+        """A request that was meant for a cloud and is too much for the small model that stands in (too long, say) is no
+        mistake of the caller's. A 400 would tell it never to try again; what it should hear is that the cloud is down.
+        """
+        return outcome.kind is Kind.CALLER_ERROR and start.candidate.is_local and bool(self.tried)
+
+    def _take_running(self) -> Start:
+        if self._running is None:
+            raise RuntimeError("a fact came in while nothing was running")
+        start, self._running = self._running, None
+        return start
+
+    def _next(self, now: float) -> Action:
+        while self._waiting:
+            start = self._start(self._waiting.popleft(), now)
+            if start.ends_at > now:
+                return self._run(start)
+            self.tried.append(Tried(start.candidate.upstream, Kind.DEADLINE))
+        return self._panic(now)
+
+    def _panic(self, now: float) -> Action:
+        """Everyone who was asked failed. A breaker's refusal is a forecast, not a fact: try the best one refused."""
+        if self._refused and not self._has_panicked and now < self._deadline_at:
+            self._has_panicked = True
+            return self._run(self._start(self._refused[0], now, is_forced=True))
+        return GiveUp(tuple(self.tried), self._retry_after_seconds(now))
+
+    def _run(self, start: Start) -> Start:
+        self._running = start
+        self._attempts += 1
+        return start
+
+    def _start(self, candidate: Candidate, now: float, *, is_forced: bool = False) -> Start:
+        timeouts = self._timeouts[candidate.upstream]
+        keeps_reserve = any(other.is_local for other in self._waiting)
+        ends_at = self._deadline_at - (self._reserve_seconds if keeps_reserve else 0.0)
+        return Start(
+            candidate=candidate,
+            number=self._attempts + 1,
+            connect_seconds=timeouts.connect_seconds,
+            first_content_at=min(now + timeouts.first_content_seconds, ends_at) if self._is_stream else None,
+            ends_at=ends_at,
+            stall_seconds=timeouts.stall_seconds,
+            is_forced=is_forced,
+        )
+
+    def _retry_after_seconds(self, now: float) -> float:
+        soonest = min((at - now for at in self._retry_at), default=DEFAULT_RETRY_AFTER_SECONDS)
+        return min(max(soonest, 1.0), 60.0)

@@ -1,0 +1,68 @@
+"""The pages for operators and orchestrators: /metrics, /livez, /readyz."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+from aiohttp import web
+
+from proxy.core.breaker import State
+from proxy.telemetry.events import Phase
+
+Expose = Callable[[], tuple[bytes, str]]
+"""Gives the exposition and its content type."""
+
+
+@dataclass(slots=True)
+class Readiness:
+    """Whether requests sent now can be answered, and what is missing.
+
+    Ready means that somebody can answer: a cloud whose breakers are not all open, or the local model. It does not wait
+    for the local model while a cloud serves: a sidecar whose llama.cpp is restarting must not take its application out
+    of rotation.
+    """
+
+    breakers: Callable[[], Mapping[str, Mapping[State, int]]]
+    local_phase: Callable[[], Phase | None]
+    clouds: frozenset[str]
+    is_draining: bool = False
+
+    def report(self) -> dict[str, object]:
+        """{"ready": bool, "draining": bool, "local": phase or null, "upstreams": {name: "up" | "down"}}."""
+        states = self.breakers()
+        upstreams = {name: "down" if _is_down(states[name]) else "up" for name in sorted(self.clouds)}
+        phase = self.local_phase()
+        can_answer = phase is Phase.READY or "up" in upstreams.values()
+        return {
+            "ready": can_answer and not self.is_draining,
+            "draining": self.is_draining,
+            "local": phase,
+            "upstreams": upstreams,
+        }
+
+
+def _is_down(states: Mapping[State, int]) -> bool:
+    return sum(states.values()) > 0 and not states.get(State.CLOSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """The handlers."""
+
+    readiness: Readiness
+    expose: Expose
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """Prometheus's exposition."""
+        body, content_type = self.expose()
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def livez(self, _: web.Request) -> web.Response:
+        """The process answers: that is all a liveness probe should restart it for."""
+        return web.Response(text="ok\n")
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        """200 or 503, with what is missing."""
+        report = self.readiness.report()
+        status = 200 if report["ready"] else 503
+        return web.Response(status=status, body=msgspec.json.encode(report), content_type="application/json")

@@ -1,0 +1,135 @@
+"""Log lines from events, human or JSON, on standard error. No key and no prompt text gets here: no event has any."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from proxy.core.breaker import State
+from proxy.telemetry.events import (
+    AttemptEnded,
+    BreakerChanged,
+    Event,
+    FaultCaught,
+    ModelServerChanged,
+    Phase,
+    RequestEnded,
+    Result,
+)
+
+_LOGGER = logging.getLogger("hotspare")
+_FIELDS = "fields"
+
+
+def configure(log_format: str, level: str, stream: TextIO = sys.stderr) -> None:
+    """Set up logging for the process. `auto` is human on a terminal and JSON elsewhere."""
+    is_human = log_format == "human" or (log_format == "auto" and stream.isatty())
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_HumanFormatter() if is_human else _JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    logging.getLogger("asyncio").setLevel("WARNING")
+
+
+class LogSink:
+    """A sink for events."""
+
+    def __call__(self, event: Event) -> None:
+        """Write one event."""
+        match event:
+            case RequestEnded():
+                self._write(_level_of(event.result), "request", _request_fields(event))
+            case AttemptEnded():
+                level = logging.DEBUG if event.outcome.is_answer else logging.INFO
+                self._write(level, "attempt", _attempt_fields(event))
+            case BreakerChanged():
+                level = logging.WARNING if event.after is State.OPEN else logging.INFO
+                self._write(level, f"breaker {event.after}", _breaker_fields(event))
+            case ModelServerChanged():
+                level = logging.WARNING if event.phase is Phase.DOWN else logging.INFO
+                self._write(level, f"model server {event.phase}", {"detail": event.detail or None})
+            case FaultCaught():
+                _LOGGER.error("fault in %s", event.where, exc_info=event.error)
+
+    @staticmethod
+    def _write(level: int, message: str, fields: dict[str, Any]) -> None:
+        if _LOGGER.isEnabledFor(level):
+            said = {name: value for name, value in fields.items() if value is not None}
+            _LOGGER.log(level, message, extra={_FIELDS: said})
+
+
+def _level_of(result: Result) -> int:
+    return logging.WARNING if result in (Result.UNAVAILABLE, Result.BROKEN_OFF, Result.FAULT) else logging.INFO
+
+
+def _request_fields(event: RequestEnded) -> dict[str, Any]:
+    return {
+        "request_id": event.request_id,
+        "client": event.client or None,
+        "method": event.method,
+        "endpoint": event.endpoint,
+        "stream": event.is_stream,
+        "status": event.status,
+        "result": event.result,
+        "upstream": event.upstream,
+        "attempts": event.attempts,
+        "tried": "; ".join(map(str, event.tried)) or None,
+        "lost": ", ".join(event.losses) or None,
+        "seconds": round(event.seconds, 4),
+        "first_content_seconds": _rounded(event.first_content_seconds),
+    }
+
+
+def _attempt_fields(event: AttemptEnded) -> dict[str, Any]:
+    return {
+        "request_id": event.request_id,
+        "upstream": event.upstream,
+        "number": event.number,
+        "outcome": event.outcome.kind,
+        "status": event.outcome.status,
+        "detail": event.outcome.detail or None,
+        "seconds": round(event.seconds, 4),
+        "first_content_seconds": _rounded(event.first_content_seconds),
+        "upstream_request_id": event.upstream_request_id,
+    }
+
+
+def _breaker_fields(event: BreakerChanged) -> dict[str, Any]:
+    return {"upstream": event.upstream, "model": event.model, "before": event.before, "cause": event.cause}
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 4)
+
+
+class _JsonFormatter(logging.Formatter):
+    """One object a line; the time in UTC (RFC 3339)."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, _FIELDS, {}),
+        }
+        if record.exc_info:
+            entry["error"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)
+
+
+class _HumanFormatter(logging.Formatter):
+    """A line for a terminal; values with spaces or control characters are quoted."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = " ".join(f"{name}={_readable(value)}" for name, value in getattr(record, _FIELDS, {}).items())
+        time = self.formatTime(record, "%H:%M:%S")
+        line = f"{time} {record.levelname.lower():7} {record.getMessage()} {fields}".rstrip()
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _readable(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() and " " not in text else json.dumps(text)

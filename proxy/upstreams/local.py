@@ -1,0 +1,204 @@
+"""Supervision of the model server: one child process, started, watched, killed when it hangs, and started again.
+
+The child (`python -m models serve --supervised`) writes one JSON object a line to its standard output:
+
+    {"event": "phase", "phase": "loading"}            what it is doing
+    {"event": "ready", "model": …, "context": …, …}   it has produced a token, and its socket listens
+    {"event": "beat", "step_age_seconds": 0.4, …}     once a second, from its event loop
+    {"event": "failed", "message": …}                 it cannot run, and why; it exits after that
+
+and holds the other end of its standard input: when this process goes, even by kill -9, the child reads EOF and exits.
+It gets a process group of its own, so that Ctrl-C in a terminal reaches the proxy alone, which drains first.
+"""
+
+import asyncio
+import random
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from proxy.clock import Clock
+from proxy.core.backoff import Backoff
+from proxy.telemetry.events import Emit, ModelServerChanged, Phase
+
+RESTART_INITIAL_SECONDS = 0.2
+RESTART_MAX_SECONDS = 30.0
+RESTART_FORGIVE_SECONDS = 60.0
+_STOP_SECONDS = 5.0
+_LINE_BYTES = 2**16
+
+
+@dataclass(frozen=True, slots=True)
+class ModelServerSettings:
+    """How to start the child, and for how long it may be silent (seconds)."""
+
+    arguments: tuple[str, ...]
+    socket: str
+    heartbeat_seconds: float
+    hang_seconds: float
+
+    @property
+    def command(self) -> Sequence[str]:
+        """The child's command line."""
+        return (sys.executable, "-m", "models", "serve", "--supervised", "--socket", self.socket, *self.arguments)
+
+
+class ModelServer:
+    """The supervisor, and the gate before the local upstream."""
+
+    def __init__(self, settings: ModelServerSettings, clock: Clock, rng: random.Random, emit: Emit) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._rng = rng
+        self._emit = emit
+        self._phase = Phase.DOWN
+        self._open = asyncio.Event()
+        self._backoff = Backoff(RESTART_INITIAL_SECONDS, RESTART_MAX_SECONDS, RESTART_FORGIVE_SECONDS)
+        self._process: asyncio.subprocess.Process | None = None
+        self.facts: Mapping[str, Any] = {}
+        """What the child said when it became ready: model, context, threads, gpu_layers, load_seconds, …"""
+        self.trouble = ""
+        """Why it is not ready, in words for people; empty while all is well."""
+
+    @property
+    def phase(self) -> Phase:
+        """What the child is doing."""
+        return self._phase
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while there is one."""
+        return self._process.pid if self._process else None
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait until requests can be sent. Nobody waits for a download: it takes longer than any client's patience."""
+        if self._open.is_set():
+            return True
+        if self._phase is Phase.FETCHING:
+            return False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(seconds, 0.0)):
+                await self._open.wait()
+        return self._open.is_set()
+
+    def doubt(self) -> None:
+        """A request found nobody there. The gate stays shut until the child's next sign of life, a second away if it
+        lives; if it does not, until its successor is ready."""
+        self._open.clear()
+
+    async def run(self) -> None:
+        """Keep one child running until cancelled; then end it."""
+        while True:
+            self._enter(Phase.STARTING)
+            self._process = await self._spawn()
+            started_at = self._clock.monotonic()
+            try:
+                why = await self._watch(self._process)
+            finally:
+                self._open.clear()
+                await self._end(self._process)
+                self._process = None
+            self.trouble = why
+            self._enter(Phase.DOWN, why)
+            await self._pause(self._clock.monotonic() - started_at)
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *self._settings.command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            limit=_LINE_BYTES,
+        )
+
+    async def _pause(self, healthy_seconds: float) -> None:
+        """Jitter, so that replicas that died together do not load their models together."""
+        await asyncio.sleep(self._backoff.wait_seconds(healthy_seconds) * self._rng.uniform(0.8, 1.2))
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> str:
+        """Follow the child's messages until it goes, or hangs and is killed; return why."""
+        assert process.stdout is not None
+        failure = ""
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.heartbeat_seconds):
+                    line = await process.stdout.readline()
+            except TimeoutError:
+                return _kill(process, f"no sign of life for {self._settings.heartbeat_seconds:g} s")
+            except ValueError:
+                return _kill(process, "its standard output is not the supervision protocol")
+            if not line:
+                return failure or await _how_it_ended(process)
+            message = _decode(line)
+            failure = self._hear(message) or failure
+            if self._is_hung(message):
+                return _kill(process, f"one step took over {self._settings.hang_seconds:g} s")
+
+    def _is_hung(self, message: Mapping[str, Any]) -> bool:
+        age = message.get("step_age_seconds")
+        return isinstance(age, int | float) and age > self._settings.hang_seconds
+
+    def _hear(self, message: Mapping[str, Any]) -> str:
+        """Take in one message; return the failure that it announces, if it does."""
+        match message.get("event"):
+            case "phase":
+                self._enter(_phase(message.get("phase")))
+            case "ready":
+                self.facts = {name: value for name, value in message.items() if name != "event"}
+                self.trouble = ""
+                self._enter(Phase.READY, _summary(self.facts))
+                self._open.set()
+            case "beat" if self._phase is Phase.READY:
+                self._open.set()
+            case "failed":
+                return str(message.get("message", "it failed"))
+        return ""
+
+    @staticmethod
+    async def _end(process: asyncio.subprocess.Process) -> None:
+        """Ask it to go, then make it. Returns when it is gone and reaped."""
+        for request, seconds in ((process.terminate, _STOP_SECONDS), (process.kill, None)):
+            with suppress(ProcessLookupError):
+                request()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await process.wait()
+                    return
+
+    def _enter(self, phase: Phase, detail: str = "") -> None:
+        if phase is not self._phase:
+            self._phase = phase
+            self._emit(ModelServerChanged(phase, detail))
+
+
+def _kill(process: asyncio.subprocess.Process, why: str) -> str:
+    """At once and for good: whoever hangs does not hear SIGTERM."""
+    with suppress(ProcessLookupError):
+        process.kill()
+    return f"{why}: killed"
+
+
+async def _how_it_ended(process: asyncio.subprocess.Process) -> str:
+    code = await process.wait()
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
+
+
+def _decode(line: bytes) -> Mapping[str, Any]:
+    try:
+        message = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _phase(word: object) -> Phase:
+    return next((phase for phase in Phase if phase.value == word), Phase.STARTING)
+
+
+def _summary(facts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in facts.items())

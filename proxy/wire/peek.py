@@ -1,0 +1,110 @@
+"""The few fields of a request that routing needs, read by one typed decode. The body itself stays bytes."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from proxy.errors import RequestInvalid
+
+
+class _Body(msgspec.Struct):
+    """Every field raw: what is odd about the others is for the upstream to say, not for us."""
+
+    model: msgspec.Raw = msgspec.Raw()
+    stream: msgspec.Raw = msgspec.Raw()
+    tools: msgspec.Raw = msgspec.Raw()
+    functions: msgspec.Raw = msgspec.Raw()
+    tool_choice: msgspec.Raw = msgspec.Raw()
+    response_format: msgspec.Raw = msgspec.Raw()
+    logprobs: msgspec.Raw = msgspec.Raw()
+    audio: msgspec.Raw = msgspec.Raw()
+
+
+class _Typed(msgspec.Struct):
+    type: str = ""
+
+
+_decode_body = msgspec.json.Decoder(_Body).decode
+_decode_typed = msgspec.json.Decoder(_Typed).decode
+_decode_string = msgspec.json.Decoder(str).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """What a completion request asks for. `needs` are words of core.candidates.Need."""
+
+    model: str
+    is_stream: bool
+    needs: frozenset[str]
+
+
+def peek(body: bytes) -> Peek:
+    """Read the fields. Raises RequestInvalid for what is not a JSON object with a model name."""
+    fields = _fields(body)
+    return Peek(_model(fields.model), _flag(fields.stream, "stream"), frozenset(_needs(fields, body)))
+
+
+def with_model(body: bytes, model: str) -> bytes:
+    """The same request for another model; every other value keeps its bytes."""
+    fields = _decode_fields(body)
+    fields["model"] = msgspec.Raw(msgspec.json.encode(model))
+    return msgspec.json.encode(fields)
+
+
+def _fields(body: bytes) -> _Body:
+    try:
+        return _decode_body(body)
+    except msgspec.ValidationError:
+        raise RequestInvalid("The request body has to be a JSON object.", code="invalid_json") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = f"We could not parse the JSON body of your request: {error}"
+        raise RequestInvalid(message, code="invalid_json") from None
+    except RecursionError:
+        raise RequestInvalid("The JSON body of your request is nested too deeply.", code="invalid_json") from None
+
+
+def _model(raw: msgspec.Raw) -> str:
+    if not bytes(raw) or bytes(raw) == b"null":
+        raise RequestInvalid("You must provide a model parameter.", param="model", code="missing_required_parameter")
+    try:
+        model = _decode_string(raw)
+    except msgspec.DecodeError:
+        model = ""
+    if not model:
+        raise RequestInvalid("The model parameter has to be a non-empty string.", param="model", code="invalid_type")
+    return model
+
+
+def _flag(raw: msgspec.Raw, name: str) -> bool:
+    value = bytes(raw)
+    if value not in (b"", b"null", b"true", b"false"):
+        raise RequestInvalid(f"The {name} parameter has to be true or false.", param=name, code="invalid_type")
+    return value == b"true"
+
+
+_NOTHING = (b"", b"null", b"false", b"[]", b"{}", b"0")
+
+
+def _needs(fields: _Body, body: bytes) -> list[str]:
+    has = {
+        "tools": _is_set(fields.tools) or _is_set(fields.functions),
+        "required_tool": bytes(fields.tool_choice) == b'"required"' or bytes(fields.tool_choice).startswith(b"{"),
+        "json": _type(fields.response_format) in ("json_object", "json_schema"),
+        "logprobs": _is_set(fields.logprobs),
+        # In JSON the quotes inside a string are escaped, so a quoted word is a key or a whole value, never prose.
+        "vision": b'"image_url"' in body,
+        "audio": _is_set(fields.audio) or b'"input_audio"' in body,
+    }
+    return [need for need, is_needed in has.items() if is_needed]
+
+
+def _is_set(raw: msgspec.Raw) -> bool:
+    return bytes(raw) not in _NOTHING
+
+
+def _type(raw: msgspec.Raw) -> str:
+    try:
+        return _decode_typed(raw).type
+    except msgspec.DecodeError:
+        return ""
