@@ -1,0 +1,74 @@
+# make serve   install and run the proxy with a real local model on 127.0.0.1:8080
+# make test    install and run every test
+# make lint    ruff and mypy        make bench   the proxy against going direct
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONFIG ?= config.example.yaml
+MODEL ?= smollm2-135m-instruct
+
+# Of pip's long output, what tells how far it is: every tenth file of llama.cpp, and what went wrong.
+PROGRESS = awk '\
+  /^ *\[[0-9]+\/[0-9]+\]/ { match($$0, /\[[0-9]+\/[0-9]+\]/); step = substr($$0, RSTART, RLENGTH); \
+    if (step ~ /[0-9]*0\// || step ~ /\[1\//) { print "    compiling llama.cpp " step; fflush() } next } \
+  /Successfully installed|ERROR|error:|fatal/ { print "    " $$0; fflush() }'
+
+.PHONY: help serve test lint bench check clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+serve: $(VENV)/.installed $(VENV)/.model
+	@exec $(BIN)/hotspare serve --config $(CONFIG)
+
+check: $(VENV)/.installed $(VENV)/.model
+	@$(BIN)/hotspare check --config $(CONFIG)
+
+test: $(VENV)/.installed-dev $(VENV)/.model
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.bench --output docs/bench.md
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/.created:
+	@echo "==> creating the environment in $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 serve"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "On Debian: apt-get install python3-venv"; exit 1; }
+	@touch $@
+
+# The two differ in the tools for tests. An environment that has these has the rest.
+$(VENV)/.installed: $(VENV)/.created pyproject.toml
+	$(call install,.)
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.created pyproject.toml
+	$(call install,.[dev])
+	@touch $(VENV)/.installed $@
+
+define install
+	@echo "==> installing $(1)"
+	@$(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("llama_cpp") is None)' || \
+	  echo "    llama-cpp-python is compiled once, about 5 minutes on 2 cores, unless a wheel of it is at hand"
+	@$(BIN)/pip install -v --disable-pip-version-check -e '$(1)' 2>&1 | tee $(VENV)/install.log | $(PROGRESS) || \
+	  { echo "==> the installation failed; the end of $(VENV)/install.log says why:"; tail -n 40 $(VENV)/install.log; exit 1; }
+endef
+
+$(VENV)/.model: $(VENV)/.created
+	@test -x $(BIN)/hotspare || $(MAKE) --no-print-directory $(VENV)/.installed
+	@echo "==> fetching the local model $(MODEL)"
+	@$(BIN)/hotspare model pull $(MODEL)
+	@touch $@
