@@ -27,8 +27,8 @@ from proxy.server.operations import Operations, Readiness
 from proxy.server.passthrough import Passthrough
 from proxy.server.relay import Relay
 from proxy.server.settings import Client, ServerSettings
+from proxy.telemetry import log
 from proxy.telemetry.events import FaultCaught, Phase, fan_out
-from proxy.telemetry.log import LogSink
 from proxy.telemetry.metrics import Metrics
 from proxy.upstreams.local import ModelServer, ModelServerSettings
 from proxy.upstreams.pool import Pool
@@ -54,14 +54,17 @@ class Hotspare:
         self._clock = clock or SystemClock()
         self._rng = rng or random.Random()
         self._metrics = Metrics(proxy.__version__)
-        self._emit = fan_out(self._metrics, LogSink())
+        self._emit = fan_out(self._metrics, log.LogSink())
         self._folder = Path(tempfile.mkdtemp(prefix="hotspare-"))
         self.model_server = self._build_model_server()
         self._timeouts = _timeouts(config)
         self._pool = self._build_pool()
         self._in_flight = InFlight()
         self._readiness = Readiness(
-            self._pool.states, self._local_phase, frozenset(upstream.name for upstream in config.upstreams)
+            self._pool.states,
+            self._local_phase,
+            lambda: self.model_server.trouble if self.model_server else "",
+            frozenset(upstream.name for upstream in config.upstreams),
         )
         self._metrics.watch(lambda: self._in_flight.count, self._pool.states)
         self._runners: list[web.AppRunner] = []
@@ -234,7 +237,7 @@ def _model_server_arguments(local: LocalSettings, config: Config) -> tuple[str, 
         "--gpu-layers": local.gpu_layers,
         "--queue": local.queue,
         "--log-level": config.log.level,
-        "--log-format": config.log.format,
+        "--log-format": log.resolved(config.log.format),
     }
     flags = [] if local.pull else ["--no-pull"]
     return (*(str(part) for option in options.items() for part in option), *flags)

@@ -24,11 +24,16 @@ class Readiness:
 
     breakers: Callable[[], Mapping[str, Mapping[State, int]]]
     local_phase: Callable[[], Phase | None]
+    local_trouble: Callable[[], str]
     clouds: frozenset[str]
     is_draining: bool = False
 
     def report(self) -> dict[str, object]:
-        """{"ready": bool, "draining": bool, "local": phase or null, "upstreams": {name: "up" | "down"}}."""
+        """What /readyz says: ready, draining, local, trouble, upstreams.
+
+        `local` is the model server's phase, null where there is none; `trouble` is why it is not ready, for people;
+        `upstreams` maps each cloud's name to "up" or "down".
+        """
         states = self.breakers()
         upstreams = {name: "down" if _is_down(states[name]) else "up" for name in sorted(self.clouds)}
         phase = self.local_phase()
@@ -37,6 +42,7 @@ class Readiness:
             "ready": can_answer and not self.is_draining,
             "draining": self.is_draining,
             "local": phase,
+            "trouble": self.local_trouble(),
             "upstreams": upstreams,
         }
 

@@ -7,6 +7,7 @@ thread of the first upstream means nothing to the second, and an honest 503 is b
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -54,8 +55,8 @@ class Passthrough:
 
 
 def _check(request: web.Request, call_target: str, clouds: Sequence[Upstream]) -> None:
-    path = call_target.partition("?")[0].lower().replace("%2e", ".")
-    if any(segment in (".", "..") for segment in path.split("/")):
+    path = unquote(call_target.partition("?")[0]).replace("\\", "/")  # as the most lenient server would read it
+    if not {".", ".."}.isdisjoint(path.split("/")):
         raise RequestInvalid("The path may not contain '.' or '..' segments.", code="invalid_path")
     if "upgrade" in request.headers.get("Connection", "").lower():
         message = "WebSockets are not supported; use the HTTP endpoints."

@@ -23,14 +23,20 @@ _FIELDS = "fields"
 
 
 def configure(log_format: str, level: str, stream: TextIO = sys.stderr) -> None:
-    """Set up logging for the process. `auto` is human on a terminal and JSON elsewhere."""
-    is_human = log_format == "human" or (log_format == "auto" and stream.isatty())
+    """Set up logging for the process."""
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_HumanFormatter() if is_human else _JsonFormatter())
+    handler.setFormatter(_HumanFormatter() if resolved(log_format, stream) == "human" else _JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("asyncio").setLevel("WARNING")
+
+
+def resolved(log_format: str, stream: TextIO = sys.stderr) -> str:
+    """`auto` is human on a terminal and JSON elsewhere."""
+    if log_format != "auto":
+        return log_format
+    return "human" if stream.isatty() else "json"
 
 
 class LogSink:

@@ -31,6 +31,8 @@ RESTART_MAX_SECONDS = 30.0
 RESTART_FORGIVE_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _LINE_BYTES = 2**16
+_LASTING_FAULTS = frozenset({2, 3})
+"""Exit codes of the child: wrong usage, and a model that cannot be had or loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class ModelServer:
         self._phase = Phase.DOWN
         self._open = asyncio.Event()
         self._backoff = Backoff(RESTART_INITIAL_SECONDS, RESTART_MAX_SECONDS, RESTART_FORGIVE_SECONDS)
+        self._has_failed = False
         self._process: asyncio.subprocess.Process | None = None
         self.facts: Mapping[str, Any] = {}
         """What the child said when it became ready: model, context, threads, gpu_layers, load_seconds, …"""
@@ -76,10 +79,14 @@ class ModelServer:
         return self._process.pid if self._process else None
 
     async def wait(self, seconds: float) -> bool:
-        """Wait until requests can be sent. Nobody waits for a download: it takes longer than any client's patience."""
+        """Wait until requests can be sent.
+
+        Nobody waits for a download, which takes longer than any client's patience, nor for a server that has said that
+        it cannot run: it is started again, but it will hardly change its mind.
+        """
         if self._open.is_set():
             return True
-        if self._phase is Phase.FETCHING:
+        if self._phase is Phase.FETCHING or self._has_failed:
             return False
         with suppress(TimeoutError):
             async with asyncio.timeout(max(seconds, 0.0)):
@@ -133,7 +140,8 @@ class ModelServer:
             except ValueError:
                 return _kill(process, "its standard output is not the supervision protocol")
             if not line:
-                return failure or await _how_it_ended(process)
+                self._has_failed |= await process.wait() in _LASTING_FAULTS
+                return failure or _how_it_ended(await process.wait())
             message = _decode(line)
             failure = self._hear(message) or failure
             if self._is_hung(message):
@@ -151,11 +159,13 @@ class ModelServer:
             case "ready":
                 self.facts = {name: value for name, value in message.items() if name != "event"}
                 self.trouble = ""
+                self._has_failed = False
                 self._enter(Phase.READY, _summary(self.facts))
                 self._open.set()
             case "beat" if self._phase is Phase.READY:
                 self._open.set()
             case "failed":
+                self._has_failed = True
                 return str(message.get("message", "it failed"))
         return ""
 
@@ -183,8 +193,7 @@ def _kill(process: asyncio.subprocess.Process, why: str) -> str:
     return f"{why}: killed"
 
 
-async def _how_it_ended(process: asyncio.subprocess.Process) -> str:
-    code = await process.wait()
+def _how_it_ended(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
 
 

@@ -88,12 +88,14 @@ class Upstream:
     ) -> Exchange:
         """Send `call` as a completion request, under this upstream's name for the model. Raises AttemptFailed.
 
-        The answer is asked for without compression, because somebody will look into it.
+        The answer is asked for without compression, because somebody will look into it. `extra` takes the place of
+        what the client has sent under these names.
         """
         body = call.body
         if model is not None and isinstance(body, bytes):
             body = peek.with_model(body, model)
-        fields = headers.without(call.fields, _INSPECTED) + extra
+        replaced = frozenset(name.lower() for name, _ in extra)
+        fields = headers.without(call.fields, _INSPECTED | replaced) + extra
         return await self._send(Call(call.method, call.target, fields, body), connect_seconds, patience_seconds)
 
     async def pass_on(self, call: Call, *, connect_seconds: float) -> Exchange:

@@ -69,7 +69,7 @@ def _model(raw: msgspec.Raw) -> str:
         raise RequestInvalid("You must provide a model parameter.", param="model", code="missing_required_parameter")
     try:
         model = _decode_string(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         model = ""
     if not model:
         raise RequestInvalid("The model parameter has to be a non-empty string.", param="model", code="invalid_type")
@@ -106,5 +106,5 @@ def _is_set(raw: msgspec.Raw) -> bool:
 def _type(raw: msgspec.Raw) -> str:
     try:
         return _decode_typed(raw).type
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return ""

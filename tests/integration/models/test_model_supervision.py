@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from conftest import Child
+from model_child import Child
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 

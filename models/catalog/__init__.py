@@ -1,0 +1,1 @@
+"""Which model file: the table of known models and where they lie."""

@@ -1,0 +1,196 @@
+"""The command line: `hotspare model {serve,list,pull,verify}`.
+
+Every failure is one line on stderr that says what to do; a traceback is a bug of ours.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+from models import log
+from models.catalog.catalog import CATALOG, DEFAULT_MODEL
+from models.catalog.locate import known, locate, models_folder, resolve
+from models.download.pull import pull
+from models.download.verify import check_file
+from models.errors import EXIT_OK, EXIT_SETUP, EXIT_USAGE, ModelsError, UsageError
+from models.server.settings import Endpoint, ServeSettings, TcpEndpoint, UnixEndpoint
+
+PROG: Final = "hotspare model"
+
+_EXIT_CODES: Final = "exit codes: 0 fine, 1 crashed, 2 wrong usage, 3 the model cannot be had, loaded or served"
+
+# Priority below the proxy's: while both want the CPU, forwarding comes first and tokens a little later.
+_SUPERVISED_NICENESS: Final = 5
+
+_MEBIBYTE: Final = 1 << 20
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; try `{self.prog} --help`")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code.
+
+    Args:
+        argv: without the program's name; None for sys.argv.
+
+    """
+    try:
+        arguments = _parser().parse_args(argv)
+        command: Callable[[argparse.Namespace], int] = arguments.command
+        return command(arguments)
+    except UsageError as error:
+        return _complain(error, EXIT_USAGE)
+    except ModelsError as error:
+        return _complain(error, EXIT_SETUP)
+
+
+def _complain(error: ModelsError, code: int) -> int:
+    sys.stderr.write(f"{PROG}: {error}\n")
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog=PROG, description="The local model: a small OpenAI-compatible server.", epilog=_EXIT_CODES)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(_add(commands, "serve", _serve, "serve a model on a socket or port", "--listen 127.0.0.1:8081"))
+    _add(commands, "list", _list, "show the known models and where they are", "")
+    names = _add(commands, "pull", _pull, "fetch a model", DEFAULT_MODEL)
+    names.add_argument("name", help="a name that `list` shows")
+    names = _add(commands, "verify", _verify, "check a model's file against the catalogue", DEFAULT_MODEL)
+    names.add_argument("name", help="a name that `list` shows")
+    return parser
+
+
+def _add(
+    commands: "argparse._SubParsersAction[_Parser]",
+    name: str,
+    command: Callable[[argparse.Namespace], int],
+    summary: str,
+    example: str,
+) -> _Parser:
+    epilog = f"example: {PROG} {name} {example}".rstrip() + f"\n{_EXIT_CODES}"
+    form = argparse.RawDescriptionHelpFormatter
+    parser = commands.add_parser(name, help=summary, description=summary, epilog=epilog, formatter_class=form)
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_serve(parser: _Parser) -> None:
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--socket", metavar="PATH", help="listen on a unix socket")
+    where.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:8081", help="default %(default)s")
+    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH", help="default %(default)s")
+    parser.add_argument("--context", type=_at_least(64), default=8192, metavar="TOKENS", help="default %(default)s")
+    parser.add_argument("--threads", type=_auto_or(1), default=None, metavar="auto|N", help="default: granted CPUs")
+    parser.add_argument(
+        "--gpu-layers", type=_auto_or(0), default=None, metavar="auto|N", help="default: all if there is a GPU"
+    )
+    parser.add_argument("--queue", type=_at_least(1), default=256, metavar="N", help="waiting requests, default 256")
+    parser.add_argument("--body-limit", type=_at_least(1), default=64, metavar="MIB", help="default %(default)s")
+    parser.add_argument("--no-pull", action="store_true", help="fail if the model is absent instead of fetching it")
+    parser.add_argument("--supervised", action="store_true", help="report on stdout, end when stdin ends")
+    parser.add_argument("--log-format", choices=("json", "human"), default="human", help="default %(default)s")
+    parser.add_argument("--log-level", choices=log.LEVELS, default="info", help="default %(default)s")
+
+
+def _at_least(minimum: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"must be a whole number, at least {minimum}, not {text!r}")
+        return int(text)
+
+    return parse
+
+
+def _auto_or(minimum: int) -> Callable[[str], int | None]:
+    parse = _at_least(minimum)
+    return lambda text: None if text == "auto" else parse(text)
+
+
+def parse_listen(text: str) -> TcpEndpoint:
+    """HOST:PORT, an IPv6 host in brackets.
+
+    Raises:
+        UsageError: it is neither.
+
+    """
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise UsageError(f"--listen wants HOST:PORT, such as 127.0.0.1:8081, not {text!r}")
+    return TcpEndpoint(host.removeprefix("[").removesuffix("]"), int(port))
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    # Before llama.cpp is loaded, and before any thread is started.
+    if arguments.supervised:
+        os.nice(_SUPERVISED_NICENESS)
+    # gdb, where installed, would be started for a backtrace by a crash: seconds lost.
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+    # libgomp's threads spin at barriers; unbounded, they fight with everything else on the same cores (8 x slower).
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    log.configure(arguments.log_format, arguments.log_level)
+    # Imported here: the other commands need no server.
+    from models.server.lifeline import die_with_parent
+    from models.server.serve import run
+
+    settings = _settings(arguments)
+    if settings.is_supervised:
+        die_with_parent()
+    return run(settings)
+
+
+def _settings(arguments: argparse.Namespace) -> ServeSettings:
+    endpoint: Endpoint = UnixEndpoint(arguments.socket) if arguments.socket else parse_listen(arguments.listen)
+    return ServeSettings(
+        endpoint=endpoint,
+        model=arguments.model,
+        folder=models_folder(os.environ),
+        context_tokens=arguments.context,
+        threads=arguments.threads,
+        gpu_layers=arguments.gpu_layers,
+        queue_limit=arguments.queue,
+        body_limit_bytes=arguments.body_limit * _MEBIBYTE,
+        may_pull=not arguments.no_pull,
+        is_supervised=arguments.supervised,
+    )
+
+
+def _list(_arguments: argparse.Namespace) -> int:
+    sys.stdout.write(render_table(models_folder(os.environ)))
+    return EXIT_OK
+
+
+def render_table(folder: Path) -> str:
+    """The catalogue, one model a line."""
+    rows = [("NAME", "SIZE", "CONTEXT", "LICENCE", "WHERE")]
+    for entry in CATALOG.values():
+        model = resolve(entry.name, folder)
+        where = str(model.path) if model.is_present else "not here"
+        rows.append((entry.name, f"{entry.size_bytes / 1e6:.0f} MB", str(entry.context_tokens), entry.licence, where))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(lines) + "\n"
+
+
+def _pull(arguments: argparse.Namespace) -> int:
+    asyncio.run(pull(known(arguments.name), models_folder(os.environ), _say))
+    return EXIT_OK
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    entry = known(arguments.name)
+    model = locate(arguments.name, models_folder(os.environ))
+    check_file(model.path, entry)
+    _say(f"{entry.name} is right: sha256 {entry.sha256}")
+    return EXIT_OK
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{PROG}: {line}\n")

@@ -1,0 +1,1 @@
+"""Fetching a model file and proving that it is the right one."""

@@ -1,0 +1,1 @@
+"""The engine: sequences in, tokens out, one thread that owns llama.cpp."""

@@ -1,0 +1,134 @@
+"""Everything that can go wrong, as one tree.
+
+::
+
+    ModelsError                     message says what happened and what to do about it
+    ├── UsageError                  the command line is wrong                            exit 2
+    ├── SetupError                  no model can be served until someone acts            exit 3
+    │   ├── ModelUnknown            no such name in the catalogue
+    │   ├── ModelAbsent             known, but the file is not here
+    │   ├── DownloadFailed          could not be fetched
+    │   ├── FileCorrupt             fetched or found, but not the promised bytes
+    │   ├── LoadFailed              llama.cpp refused it
+    │   └── ListenFailed            the socket or port cannot be had
+    ├── EngineError                 a sequence ended without its answer
+    │   ├── Overloaded              turned away before any work; safe to retry later     503
+    │   ├── DecodeFailed            llama.cpp refused this step                          500
+    │   └── EngineFailed            the engine itself is gone or going                   500
+    └── RequestError                the client's mistake, or not served here             4xx
+        └── NotReady                still loading                                        503
+"""
+
+from typing import Final
+
+EXIT_OK: Final = 0
+EXIT_CRASHED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_SETUP: Final = 3
+
+
+class ModelsError(Exception):
+    """Base of all errors raised on purpose by this package."""
+
+
+class UsageError(ModelsError):
+    """The command line asks for something that makes no sense."""
+
+
+class SetupError(ModelsError):
+    """A lasting fault: starting again without a change would fail in the same way."""
+
+
+class ModelUnknown(SetupError):
+    """The catalogue has no model of this name."""
+
+
+class ModelAbsent(SetupError):
+    """The model is known, but its file is not on this machine."""
+
+
+class DownloadFailed(SetupError):
+    """The file could not be fetched."""
+
+
+class FileCorrupt(SetupError):
+    """The bytes are not those that the catalogue promises."""
+
+
+class LoadFailed(SetupError):
+    """llama.cpp could not make a working model out of the file."""
+
+
+class ListenFailed(SetupError):
+    """The socket or port to listen on cannot be had."""
+
+
+class EngineError(ModelsError):
+    """A sequence ended without its answer; nobody but this sequence is concerned."""
+
+
+class Overloaded(EngineError):
+    """The sequence was turned away before any work was done for it: a later retry is safe.
+
+    Args:
+        message: what was full, or which time ran out.
+        retry_after_seconds: when a new attempt makes sense.
+
+    """
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class DecodeFailed(EngineError):
+    """llama_decode refused a step.
+
+    Args:
+        code: its return value: 1 no room in the cache, -1 invalid batch, 2 aborted, below -1 fatal.
+
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the local model could not process this request (llama_decode returned {code})")
+        self.code = code
+
+    @property
+    def is_fatal(self) -> bool:
+        """Whether the context is left in an unknown state and has to be rebuilt."""
+        return self.code < -1
+
+
+class EngineFailed(EngineError):
+    """The engine has stopped; the process is about to end."""
+
+
+class RequestError(ModelsError):
+    """A request that is answered with an error, in OpenAI's terms.
+
+    Args:
+        message: for the person who reads the client's log.
+        status: HTTP status.
+        param: the field at fault, e.g. ``messages[0].content``.
+        code: OpenAI's machine-readable code, e.g. ``context_length_exceeded``.
+
+    """
+
+    kind = "invalid_request_error"
+
+    def __init__(self, message: str, *, status: int = 400, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.param = param
+        self.code = code
+
+
+class NotReady(RequestError):
+    """The model is still being fetched, loaded or warmed, or the process is about to end."""
+
+    kind = "server_error"
+    retry_after_seconds = 1
+
+    def __init__(self, phase: str) -> None:
+        state = "stopping" if phase == "stopping" else f"still loading ({phase})"
+        super().__init__(f"the local model is {state}", status=503, code="loading")

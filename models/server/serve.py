@@ -1,0 +1,194 @@
+"""The life of the server process, from flags to exit code.
+
+Order of start: reports and socket first (so that a supervisor can tell "loading" from "dead"), then fetching, loading
+and warming beside them. Order of end: refuse new requests, let the others finish for a moment, fail the
+rest, engine, socket, weights.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from typing import Final, NoReturn
+
+from aiohttp import web
+
+from models.catalog.locate import ModelFile, locate, resolve
+from models.download.pull import pull
+from models.errors import EXIT_CRASHED, EXIT_OK, ListenFailed, SetupError
+from models.server.app import build_app
+from models.server.lifeline import LineReporter, ReadyFacts, Reporter, SilentReporter, beat, claim_stdout
+from models.server.load import Weights, build_loaded, load_weights, warm
+from models.server.service import Phase, Service
+from models.server.settings import Endpoint, ServeSettings, TcpEndpoint, UnixEndpoint
+
+_log = logging.getLogger(__name__)
+
+# A supervisor that asks politely is answered within two seconds in all: requests may finish in the first, what is left
+# is told that it failed, the step that still runs gets the rest. aiohttp applies its own limit twice.
+_DRAIN_SECONDS: Final = 1.0
+_LAST_STEP_SECONDS: Final = 0.6
+_CLEANUP_SECONDS: Final = 0.1
+_DRAIN_POLL_SECONDS: Final = 0.02
+
+_OWNER_ONLY: Final = 0o077
+
+
+def run(settings: ServeSettings) -> int:
+    """Serve until told to stop; returns the exit code.
+
+    Raises:
+        SetupError: the model cannot be had or loaded, or the endpoint cannot be listened on. It has been reported.
+
+    """
+    reporter: Reporter = LineReporter(claim_stdout()) if settings.is_supervised else SilentReporter()
+    try:
+        server = Server(settings, resolve(settings.model, settings.folder), reporter)
+        try:
+            return asyncio.run(server.run())
+        finally:
+            server.free()
+    except SetupError as error:
+        reporter.failed(str(error))
+        raise
+
+
+class Server:
+    """One run of the server.
+
+    Args:
+        settings: all flags.
+        file: the model to serve.
+        reporter: who is told how it goes.
+
+    """
+
+    def __init__(self, settings: ServeSettings, file: ModelFile, reporter: Reporter) -> None:
+        self._settings = settings
+        self._file = file
+        self._reporter = reporter
+        self._service = Service(file.name, int(time.time()))
+        self._weights: Weights | None = None
+        self._has_crashed = False
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        """Listen, bring the model up, wait for the end.
+
+        Raises:
+            SetupError: the model cannot be had or loaded, or the endpoint cannot be listened on.
+
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        beats = asyncio.create_task(beat(self._reporter, self._service.snapshot))
+        runner = await self._listen()
+        rise = asyncio.create_task(self._rise())
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({rise, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if rise.done():
+                rise.result()
+            await stop
+        finally:
+            self._service.phase = Phase.STOPPING
+            rise.cancel()
+            await self._drain()
+            is_stopped = await self._stop_engine()
+            await runner.cleanup()
+            await asyncio.wait({rise}, timeout=_LAST_STEP_SECONDS)
+            beats.cancel()
+            if not is_stopped or not rise.done() or rise.cancelled():
+                self._leave_at_once()
+        return EXIT_CRASHED if self._has_crashed else EXIT_OK
+
+    async def _listen(self) -> web.AppRunner:
+        app = build_app(self._service, self._settings.body_limit_bytes)
+        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=_CLEANUP_SECONDS)
+        await runner.setup()
+        previous = os.umask(_OWNER_ONLY)
+        try:
+            await _site(runner, self._settings.endpoint).start()
+        except OSError as error:
+            raise ListenFailed(f"cannot listen on {self._settings.endpoint}: {error.strerror or error}") from error
+        finally:
+            os.umask(previous)
+        _log.info("listening on %s", self._settings.endpoint)
+        return runner
+
+    async def _rise(self) -> None:
+        await self._fetch()
+        self._enter(Phase.LOADING)
+        started_at = time.monotonic()
+        weights = self._weights = await asyncio.to_thread(load_weights, self._file, self._settings)
+        load_seconds = time.monotonic() - started_at
+        self._enter(Phase.WARMING)
+        loop = asyncio.get_running_loop()
+
+        def on_failure() -> None:
+            loop.call_soon_threadsafe(self._crash)
+
+        loaded = build_loaded(weights, self._file, self._settings.queue_limit, on_failure)
+        loaded.engine.start()
+        self._service.loaded = loaded
+        first_token_seconds = await warm(loaded)
+        self._service.phase = Phase.READY
+        facts = ReadyFacts(
+            model=self._file.name,
+            context=weights.context_tokens,
+            threads=weights.threads,
+            gpu_layers=weights.model.gpu_layers,
+            load_seconds=round(load_seconds, 3),
+            first_token_seconds=round(first_token_seconds, 3),
+        )
+        _log.info("ready: %s", facts)
+        self._reporter.ready(facts)
+
+    async def _fetch(self) -> None:
+        if self._file.entry is None or self._file.is_present or not self._settings.may_pull:
+            locate(self._settings.model, self._settings.folder)
+            return
+        self._enter(Phase.FETCHING)
+        await pull(self._file.entry, self._settings.folder, _log.info)
+
+    def _enter(self, phase: Phase) -> None:
+        self._service.phase = phase
+        _log.info("%s %s", phase, self._file.name)
+        self._reporter.phase(phase)
+
+    def _crash(self) -> None:
+        self._has_crashed = True
+        self._stop.set()
+
+    def free(self) -> None:
+        """Free the weights, after the last thread that could still be tokenizing has ended."""
+        if self._weights:
+            self._weights.context.close()
+            self._weights.model.close()
+
+    async def _drain(self) -> None:
+        """Let what runs and waits finish for a moment; nothing new is taken meanwhile."""
+        for _ in range(int(_DRAIN_SECONDS / _DRAIN_POLL_SECONDS)):
+            busy = self._service.snapshot()
+            if not busy.running and not busy.queued:
+                return
+            await asyncio.sleep(_DRAIN_POLL_SECONDS)
+
+    async def _stop_engine(self) -> bool:
+        loaded = self._service.loaded
+        return loaded is None or await asyncio.to_thread(loaded.engine.stop, _LAST_STEP_SECONDS)
+
+    def _leave_at_once(self) -> NoReturn:
+        """The emergency exit, while loading or a step is still inside llama.cpp and nothing can be freed."""
+        logging.shutdown()
+        os._exit(EXIT_CRASHED if self._has_crashed else EXIT_OK)
+
+
+def _site(runner: web.AppRunner, endpoint: Endpoint) -> web.BaseSite:
+    match endpoint:
+        case UnixEndpoint(path):
+            return web.UnixSite(runner, path)
+        case TcpEndpoint(host, port):
+            return web.TCPSite(runner, host, port)

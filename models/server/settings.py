@@ -1,0 +1,65 @@
+"""What `serve` was told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class UnixEndpoint:
+    """Listen on a unix socket that only our own user may connect to."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class TcpEndpoint:
+    """Listen on a TCP port. There is no authentication: keep it on loopback or behind the proxy."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+Endpoint: TypeAlias = UnixEndpoint | TcpEndpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """All of `serve`'s flags, typed.
+
+    Attributes:
+        endpoint: where to listen.
+        model: catalogue name or path.
+        folder: where pulled models live.
+        context_tokens: clamped to what the model was trained for.
+        threads: None for as many as this process may use.
+        gpu_layers: None for all if there is a GPU.
+        queue_limit: how many sequences may wait.
+        body_limit_bytes: larger requests are refused.
+        may_pull: fetch a catalogue model that is absent.
+        is_supervised: report on stdout and die with the parent.
+
+    """
+
+    endpoint: Endpoint
+    model: str
+    folder: Path
+    context_tokens: int
+    threads: int | None
+    gpu_layers: int | None
+    queue_limit: int
+    body_limit_bytes: int
+    may_pull: bool
+    is_supervised: bool

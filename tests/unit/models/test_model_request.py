@@ -1,0 +1,162 @@
+import json
+from typing import Any
+
+import pytest
+
+from models.engine.params import SamplingParams
+from models.errors import RequestError
+from models.server.request import (
+    SamplingDefaults,
+    decode_chat,
+    decode_completion,
+    plain_messages,
+    prompts,
+    sampling_params,
+)
+
+DEFAULTS = SamplingDefaults(temperature=0.2, top_p=0.9)
+
+
+def chat(**fields: Any) -> bytes:
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]} | fields
+    return json.dumps(body).encode()
+
+
+def text(**fields: Any) -> bytes:
+    return json.dumps({"model": "m"} | fields).encode()
+
+
+def params(body: bytes, room: int = 100) -> SamplingParams:
+    return sampling_params(decode_chat(body), DEFAULTS, room_tokens=room, seed=1, vocabulary_size=50)
+
+
+def refused(body: bytes) -> RequestError:
+    with pytest.raises(RequestError) as caught:
+        plain_messages(decode_chat(body).messages)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"messages": []}, "messages"),
+        ({"messages": "hi"}, "messages"),
+        ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content"),
+        ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0]"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0]"),
+        ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages[0].content[0]"),
+        ({"model": None}, "model"),
+        ({"temperature": 2.1}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"top_p": -0.1}, "top_p"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_completion_tokens": 0}, "max_completion_tokens"),
+        ({"n": 9}, "n"),
+        ({"n": 0}, "n"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
+        ({"frequency_penalty": 3}, "frequency_penalty"),
+        ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
+    ],
+)
+def test_bad_field_is_named(fields: dict[str, Any], param: str) -> None:
+    error = refused(chat(**fields))
+    assert (error.status, error.param) == (400, param)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'"x"', b'{"a":' + b"[" * 100_000])
+def test_what_is_no_json_object_is_refused(body: bytes) -> None:
+    assert refused(body).status == 400
+
+
+def test_lone_surrogate_is_refused() -> None:
+    assert refused(b'{"model":"m","messages":[{"role":"user","content":"\\ud800"}]}').status == 400
+
+
+def test_missing_field_is_named() -> None:
+    assert refused(b'{"model":"m"}').param == "messages"
+
+
+def test_unknown_fields_and_tools_are_ignored() -> None:
+    assert decode_chat(chat(tools=[{"type": "function"}], logprobs=True, tool_choice="auto", user="x")).model == "m"
+
+
+def test_parts_are_joined_and_roles_translated() -> None:
+    messages = [
+        {"role": "developer", "content": "be brief"},
+        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+        {"role": "assistant", "content": None, "tool_calls": []},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
+        {"role": "tool", "tool_call_id": "1", "content": "42"},
+    ]
+    plain = plain_messages(decode_chat(chat(messages=messages)).messages)
+    assert [tuple(message.values()) for message in plain] == [
+        ("system", "be brief"),
+        ("user", "ab"),
+        ("assistant", ""),
+        ("assistant", "no"),
+        ("tool", "42"),
+    ]
+
+
+def test_model_makers_defaults_fill_what_is_not_said() -> None:
+    made = params(chat())
+    assert (made.temperature, made.top_p, made.max_tokens) == (0.2, 0.9, 100)
+
+
+def test_zero_temperature_is_not_taken_for_unset() -> None:
+    assert params(chat(temperature=0)).temperature == 0.0
+
+
+def test_max_tokens_is_clamped_to_the_room() -> None:
+    assert params(chat(max_tokens=10**30), room=7).max_tokens == 7
+
+
+def test_max_completion_tokens_wins_over_the_old_name() -> None:
+    assert params(chat(max_tokens=5, max_completion_tokens=3)).max_tokens == 3
+
+
+@pytest.mark.parametrize(("stop", "expected"), [("x", ("x",)), (["x", ""], ("x",)), (None, ()), ("", ())])
+def test_stop_takes_one_or_several_and_drops_empty_ones(stop: Any, expected: tuple[str, ...]) -> None:
+    assert params(chat(stop=stop)).stop == expected
+
+
+@pytest.mark.parametrize("key", ["50", "-1", "x", "9" * 5000, ""])
+def test_logit_bias_for_a_foreign_token_is_refused(key: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        params(chat(logit_bias={key: 1}))
+    assert caught.value.param == "logit_bias"
+
+
+def test_logit_bias_keys_become_token_ids() -> None:
+    assert params(chat(logit_bias={"49": -100})).logit_bias == {49: -100.0}
+
+
+def test_completion_defaults_to_sixteen_tokens() -> None:
+    assert decode_completion(text(prompt="x")).wanted_tokens == 16
+
+
+@pytest.mark.parametrize("fields", [{"suffix": "x"}, {"echo": True}])
+def test_unsupported_completion_field_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(RequestError) as caught:
+        decode_completion(text(prompt="x", **fields))
+    assert caught.value.code == "unsupported"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [("a", ["a"]), (["a", "b"], ["a", "b"]), ([1, 2], [[1, 2]]), ([[1], [2, 3]], [[1], [2, 3]]), (None, [""])],
+)
+def test_all_forms_of_prompt_are_taken(prompt: Any, expected: list[Any]) -> None:
+    assert prompts(decode_completion(text(prompt=prompt))) == expected
+
+
+@pytest.mark.parametrize("prompt", [[], ["a", 1], [[1], "a"], ["a"] * 129])
+def test_mixed_empty_or_too_many_prompts_are_refused(prompt: Any) -> None:
+    with pytest.raises(RequestError) as caught:
+        prompts(decode_completion(text(prompt=prompt)))
+    assert caught.value.param == "prompt"
