@@ -25,6 +25,7 @@ from proxy.server.listing import Listing
 from proxy.server.middleware import InFlight, Reception
 from proxy.server.operations import Operations, Readiness
 from proxy.server.passthrough import Passthrough
+from proxy.server.protocol import Runner
 from proxy.server.relay import Relay
 from proxy.server.settings import Client, ServerSettings
 from proxy.telemetry import log
@@ -67,7 +68,7 @@ class Hotspare:
             frozenset(upstream.name for upstream in config.upstreams),
         )
         self._metrics.watch(lambda: self._in_flight.count, self._pool.states)
-        self._runners: list[web.AppRunner] = []
+        self._runners: list[Runner] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     # ---- life
@@ -99,7 +100,7 @@ class Hotspare:
         return [address[:2] for runner in self._runners for address in runner.addresses]
 
     async def _listen(self, application: web.Application, address: Address) -> None:
-        runner = web.AppRunner(
+        runner = Runner(
             application,
             access_log=None,
             handler_cancellation=True,

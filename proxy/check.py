@@ -5,9 +5,10 @@ import random
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TextIO
 
 from proxy.app import identity, model_server_settings
@@ -22,6 +23,24 @@ from proxy.upstreams.upstream import Call, Upstream
 _UPSTREAM_SECONDS = 10.0
 _MODEL_SECONDS = 600.0
 """Long enough for a first download of the default model on a slow line."""
+
+_ADVICE: Mapping[Kind, str] = MappingProxyType(
+    {
+        Kind.DNS: "check base_url, the network and its DNS",
+        Kind.CONNECT: "nobody listens there, or a firewall refuses; check host and port in base_url",
+        Kind.CONNECT_TIMEOUT: "nothing answers there; check host and port in base_url, and firewalls on the way",
+        Kind.TLS: "TLS failed; check http or https in base_url, the certificate's names, and whether its authority is "
+        "trusted here",
+        Kind.RESET: "it hangs up without an answer; check port and http or https in base_url",
+        Kind.CUT: "it hangs up in the middle of an answer; check port and http or https in base_url",
+        Kind.BAD_ANSWER: "what it says is not a useful answer; check base_url",
+        Kind.SERVER_ERROR: "it is there, but in trouble; see its status page, and try again later",
+        Kind.RATE_LIMITED: "it is there, but the account is at its limit; wait, or raise the limit",
+        Kind.OUR_KEY: "api_key was refused; check it, and what it may do",
+        Kind.CALLER_ERROR: "is base_url right, with its /v1?",
+    }
+)
+"""What to do about a GET /models that ends like this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +95,7 @@ async def _resolve(settings: UpstreamSettings) -> Finding:
             found = await loop.getaddrinfo(host, settings.base_url.port, type=socket.SOCK_STREAM)
     except (OSError, TimeoutError) as error:
         reason = getattr(error, "strerror", None) or "no answer"
-        return Finding(settings.name, "dns", False, f"{host}: {reason}; check base_url, the network and its DNS")
+        return Finding(settings.name, "dns", False, f"{host}: {reason}; {_ADVICE[Kind.DNS]}")
     addresses = sorted({str(address[4][0]) for address in found})
     return Finding(settings.name, "dns", True, f"{host} is {', '.join(addresses)}")
 
@@ -89,9 +108,9 @@ async def _ask(upstream: Upstream) -> Finding:
             exchange = await upstream.pass_on(call, connect_seconds=_UPSTREAM_SECONDS)
         exchange.close()
     except AttemptFailed as failure:
-        return Finding(upstream.name, "http", False, f"{failure.outcome.kind} ({failure.outcome.detail})")
+        return _failure(upstream, f"{failure.outcome.kind} ({failure.outcome.detail})", failure.outcome.kind)
     except TimeoutError:
-        return Finding(upstream.name, "http", False, f"no answer within {_UPSTREAM_SECONDS:g} s")
+        return _failure(upstream, f"no answer within {_UPSTREAM_SECONDS:g} s", Kind.CONNECT_TIMEOUT)
     finally:
         await upstream.close()
     return _judge(upstream, exchange.status)
@@ -99,18 +118,19 @@ async def _ask(upstream: Upstream) -> Finding:
 
 def _judge(upstream: Upstream, status: int) -> Finding:
     owner = KeyOwner.UPSTREAM if upstream.needs_no_client else KeyOwner.NOBODY
-    match kind_of_status(status, owner):
+    kind = kind_of_status(status, owner)
+    match kind:
         case Kind.OK:
             return Finding(upstream.name, "http", True, f"GET /models: {status}")
         case Kind.NO_KEY:
             detail = f"GET /models: {status}: reachable; it wants a key, which clients bring (api_key is empty)"
             return Finding(upstream.name, "http", True, detail)
-        case Kind.OUR_KEY:
-            return Finding(upstream.name, "http", False, f"GET /models: {status}: api_key was refused")
-        case Kind.CALLER_ERROR:
-            return Finding(upstream.name, "http", False, f"GET /models: {status}: is base_url right, with its /v1?")
         case _:
-            return Finding(upstream.name, "http", False, f"GET /models: {status}")
+            return _failure(upstream, f"GET /models: {status}", kind)
+
+
+def _failure(upstream: Upstream, what: str, kind: Kind) -> Finding:
+    return Finding(upstream.name, "http", False, f"{what}; {_ADVICE[kind]}")
 
 
 def _as_upstream(local: LocalSettings) -> UpstreamSettings:

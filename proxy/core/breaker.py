@@ -24,6 +24,7 @@ and success-rate breakers, whose two signals are both used here because each is 
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 
 from proxy.core.backoff import Backoff
 from proxy.core.outcome import Kind, Outcome, Weight
@@ -67,9 +68,9 @@ class State(StrEnum):
     HALF_OPEN = "half_open"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Permit:
-    """Leave to send one request. Hand it back with `report`, exactly once."""
+    """Leave to send one request. Hand it back with `report`, exactly once. Two permits are never the same."""
 
     generation: int
 
@@ -101,10 +102,11 @@ class Breaker:
         "_backoff",
         "_closed_at",
         "_generation",
-        "_in_flight",
         "_is_probed",
+        "_lone_permit",
         "_open_until",
         "_paused_until",
+        "_probe_at",
         "_settings",
         "_state",
         "_streak",
@@ -119,8 +121,9 @@ class Breaker:
         self._generation = 0
         self._closed_at = now
         self._open_until = self._paused_until = now
+        self._probe_at = -inf
         self._streak = self._successes = 0
-        self._in_flight = False
+        self._lone_permit: Permit | None = None
         self._window = RatioWindow(settings.window_seconds)
         self._backoff = Backoff(settings.cooldown_seconds, settings.max_cooldown_seconds, settings.window_seconds)
 
@@ -137,29 +140,32 @@ class Breaker:
     def acquire(self, now: float) -> tuple[Permit | Refusal, Transition | None]:
         """A client's request asks for leave."""
         if self._state is State.OPEN and self._is_probed:
-            return Refusal(max(self._open_until, now)), None
+            return Refusal(max(self._open_until, self._paused_until, now)), None
         return self._acquire(now)
 
     def acquire_probe(self, now: float) -> tuple[Permit | Refusal, Transition | None]:
         """The background prober asks for leave; it never gets one from a closed breaker, which needs no probe."""
         if self._state is State.CLOSED:
             return Refusal(now), None
+        if self._state is State.HALF_OPEN and now < self._probe_at:
+            return Refusal(self._probe_at), None
         return self._acquire(now)
 
     def first_content(self, permit: Permit) -> None:
         """The attempt under `permit` gives content: the next one may try, the verdict on this one comes later."""
-        if self._is_current(permit):
-            self._in_flight = False
+        self._free(permit)
 
     def report(self, permit: Permit, outcome: Outcome, now: float) -> Transition | None:
         """Hand the permit back with how it ended."""
         if not self._is_current(permit):
             return None
-        self._in_flight = False
-        if outcome.retry_after_seconds is not None:
-            self._paused_until = now + min(outcome.retry_after_seconds, MAX_PAUSE_SECONDS)
+        self._free(permit)
         if outcome.weight is Weight.NOTHING:
+            # A probe that learnt nothing (400, say) would learn nothing a moment later either.
+            self._probe_at = now + self._settings.cooldown_seconds
             return None
+        if outcome.weight is not Weight.SUCCESS and outcome.retry_after_seconds is not None:
+            self._paused_until = now + min(outcome.retry_after_seconds, MAX_PAUSE_SECONDS)
         if self._state is State.HALF_OPEN:
             return self._judge_recovery(outcome, now)
         return self._judge_health(outcome, now)
@@ -167,16 +173,21 @@ class Breaker:
     def _is_current(self, permit: Permit) -> bool:
         return permit.generation == self._generation
 
+    def _free(self, permit: Permit) -> None:
+        if permit is self._lone_permit:
+            self._lone_permit = None
+
     def _acquire(self, now: float) -> tuple[Permit | Refusal, Transition | None]:
         wait_until = max(self._open_until if self._state is State.OPEN else now, self._paused_until)
         if now < wait_until:
             return Refusal(wait_until), None
         transition = self._enter(State.HALF_OPEN, None) if self._state is State.OPEN else None
+        permit = Permit(self._generation)
         if self._state is State.HALF_OPEN:
-            if self._in_flight:
+            if self._lone_permit:
                 return Refusal(now), transition
-            self._in_flight = True
-        return Permit(self._generation), transition
+            self._lone_permit = permit
+        return permit, transition
 
     def _judge_health(self, outcome: Outcome, now: float) -> Transition | None:
         success = outcome.weight is Weight.SUCCESS
@@ -212,6 +223,7 @@ class Breaker:
         self._state = state
         self._generation += 1
         self._streak = self._successes = 0
-        self._in_flight = False
+        self._lone_permit = None
+        self._probe_at = -inf
         self._window.clear()
         return transition

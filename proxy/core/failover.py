@@ -45,10 +45,11 @@ class Start:
     candidate: Candidate
     number: int
     connect_seconds: float
-    first_content_at: float | None
-    """None for an unstreamed answer, which has no first content: only `ends_at` bounds it."""
-    ends_at: float
+    limit_at: float
+    """By then a stream has to show its first content, and an unstreamed answer, which has none, to be complete."""
     stall_seconds: float
+    late_kind: Kind
+    """What it is called when the attempt runs past its limit: whose limit that is decides whose fault it is."""
     is_forced: bool = False
     """Panic: every candidate was refused or failed, so this one is tried although its breaker is open."""
 
@@ -108,12 +109,14 @@ class Failover:
         *,
         is_stream: bool,
         deadline_at: float,
+        deadline_kind: Kind,
         local_reserve_seconds: float,
     ) -> None:
         self._waiting = deque(candidates)
         self._timeouts = timeouts
         self._is_stream = is_stream
         self._deadline_at = deadline_at
+        self._deadline_kind = deadline_kind
         self._reserve_seconds = local_reserve_seconds
         self._running: Start | None = None
         self._refused: list[Candidate] = []
@@ -183,9 +186,9 @@ class Failover:
     def _next(self, now: float) -> Action:
         while self._waiting:
             start = self._start(self._waiting.popleft(), now)
-            if start.ends_at > now:
+            if start.limit_at > now:
                 return self._run(start)
-            self.tried.append(Tried(start.candidate.upstream, Kind.DEADLINE))
+            self.tried.append(Tried(start.candidate.upstream, self._deadline_kind))
         return self._panic(now)
 
     def _panic(self, now: float) -> Action:
@@ -204,13 +207,15 @@ class Failover:
         timeouts = self._timeouts[candidate.upstream]
         keeps_reserve = any(other.is_local for other in self._waiting)
         ends_at = self._deadline_at - (self._reserve_seconds if keeps_reserve else 0.0)
+        content_at = now + timeouts.first_content_seconds if self._is_stream else None
+        is_patient = content_at is not None and content_at < ends_at
         return Start(
             candidate=candidate,
             number=self._attempts + 1,
             connect_seconds=timeouts.connect_seconds,
-            first_content_at=min(now + timeouts.first_content_seconds, ends_at) if self._is_stream else None,
-            ends_at=ends_at,
+            limit_at=min(content_at, ends_at) if content_at is not None else ends_at,
             stall_seconds=timeouts.stall_seconds,
+            late_kind=Kind.FIRST_CONTENT_TIMEOUT if is_patient else self._deadline_kind,
             is_forced=is_forced,
         )
 

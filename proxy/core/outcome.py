@@ -30,6 +30,7 @@ class Kind(StrEnum):
     OUR_KEY = "our_key"
     BAD_ANSWER = "bad_answer"
     DEADLINE = "deadline"
+    CLIENT_DEADLINE = "client_deadline"
     UNAVAILABLE = "unavailable"
     BREAKER_OPEN = "breaker_open"
 
@@ -66,6 +67,8 @@ WEIGHTS: Mapping[Kind, Weight] = MappingProxyType(
         Kind.OUR_KEY: Weight.HARD,
         Kind.BAD_ANSWER: Weight.HARD,
         Kind.DEADLINE: Weight.HARD,
+        # A client that waits for three seconds at most must not close an upstream for those that wait for sixty.
+        Kind.CLIENT_DEADLINE: Weight.NOTHING,
         # These two happened on our side of the wire.
         Kind.UNAVAILABLE: Weight.NOTHING,
         Kind.BREAKER_OPEN: Weight.NOTHING,

@@ -7,6 +7,8 @@ from aiohttp import web
 from proxy.core.failover import Tried
 from proxy.telemetry.events import Endpoint, RequestEnded, Result
 
+_FIELD_CHARACTERS = 1024
+
 
 @dataclass(slots=True)
 class Account:
@@ -63,8 +65,10 @@ class Account:
 
 
 def _header_safe(value: str) -> str:
-    """Model names come from clients: only visible ASCII may stand in a field (RFC 9110, section 5.5)."""
-    return "".join(character if " " <= character <= "~" else "?" for character in value)
+    """Model names come from clients: only visible ASCII may stand in a field (RFC 9110, section 5.5). Many clients
+    refuse a head of more than 8 KiB.
+    """
+    return "".join(character if " " <= character <= "~" else "?" for character in value[:_FIELD_CHARACTERS])
 
 
 ACCOUNT = web.RequestKey("account", Account)

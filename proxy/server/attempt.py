@@ -53,15 +53,12 @@ async def attempt(
     upstream: Upstream, question: Question, start: Start, extra: Fields, clock: Clock
 ) -> WholeAnswer | OpenStream:
     """Ask, and wait for what is worth showing. Raises AttemptFailed."""
-    limit_at, kind = (start.ends_at, Kind.DEADLINE)
-    if start.first_content_at is not None:
-        limit_at, kind = (start.first_content_at, Kind.FIRST_CONTENT_TIMEOUT)
-    seconds = max(limit_at - clock.monotonic(), 0.0)
+    seconds = max(start.limit_at - clock.monotonic(), 0.0)
     try:
         async with asyncio.timeout(seconds):
             return await _ask(upstream, question, start, extra, seconds, clock.wall())
     except TimeoutError:
-        raise AttemptFailed(Outcome(kind)) from None
+        raise AttemptFailed(Outcome(start.late_kind)) from None
 
 
 async def _ask(

@@ -92,7 +92,8 @@ class Reception:
         """The client's name; empty where nobody has to say who he is. Raises RequestInvalid (401)."""
         if not self.clients:
             return ""
-        digest = hashlib.sha256(headers.bearer(request.headers.get("Authorization")).encode()).digest()
+        key = headers.bearer(request.headers.get("Authorization"))
+        digest = hashlib.sha256(key.encode(errors="surrogateescape")).digest()
         # Every digest is compared, and in constant time: how long it takes says nothing about how close a guess was.
         found = [client.name for client in self.clients if hmac.compare_digest(client.key_digest, digest)]
         if not found:

@@ -51,12 +51,13 @@ class Relay:
 
     def failover(self, question: Question, plan: Plan, now: float) -> tuple[Failover, float]:
         """The machine for one request, and its deadline (a monotonic instant)."""
-        seconds = _deadline_seconds(question, self.settings)
+        seconds, kind = _deadline(question, self.settings)
         machine = Failover(
             plan.candidates,
             self.settings.timeouts,
             is_stream=question.is_stream,
             deadline_at=now + seconds,
+            deadline_kind=kind,
             local_reserve_seconds=min(self.settings.local_reserve_seconds, seconds / 2),
         )
         return machine, now + seconds
@@ -67,10 +68,12 @@ def _needs(seen: Peek, endpoint: Endpoint) -> frozenset[Need]:
     return frozenset(needs | {Need.EMBEDDINGS} if endpoint is Endpoint.EMBEDDINGS else needs)
 
 
-def _deadline_seconds(question: Question, settings: ServerSettings) -> float:
+def _deadline(question: Question, settings: ServerSettings) -> tuple[float, Kind]:
     """Ours, or the client's own where that is shorter, less a twentieth: an answer has to arrive before it hangs up."""
-    patience = headers.client_timeout_seconds(CIMultiDict(question.call.fields))
-    return min(settings.deadline_seconds, patience * 0.95) if patience else settings.deadline_seconds
+    patience_seconds = headers.client_timeout_seconds(CIMultiDict(question.call.fields))
+    if patience_seconds is None or patience_seconds * 0.95 >= settings.deadline_seconds:
+        return settings.deadline_seconds, Kind.DEADLINE
+    return patience_seconds * 0.95, Kind.CLIENT_DEADLINE
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Self, TypeVar
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from proxy.core.outcome import Kind, Outcome
@@ -33,8 +34,28 @@ class Outgoing:
 
     method: str
     url: URL
-    fields: Fields
+    fields: Fields = field(repr=False)
     body: bytes | AsyncIterator[bytes] | None = field(repr=False)
+
+
+class _Body(aiohttp.Payload):
+    """A body in memory, written in slices: others get their turn while ten megabytes go out. It can be sent again."""
+
+    _autoclose = True
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._data = memoryview(data)
+        self._size = len(data)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """The body as text; aiohttp wants this of every payload."""
+        return str(self._data, encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Send all of it, waiting whenever the upstream does not read."""
+        for start in range(0, len(self._data), _SLICE_BYTES):
+            await writer.write(self._data[start : start + _SLICE_BYTES])
 
 
 def connector_for(base_url: str) -> tuple[aiohttp.BaseConnector, URL]:
@@ -47,6 +68,7 @@ def connector_for(base_url: str) -> tuple[aiohttp.BaseConnector, URL]:
     return aiohttp.TCPConnector(limit=0, ttl_dns_cache=10), URL(base_url, encoded=True)
 
 
+_SLICE_BYTES = 2**18
 _UNTOUCHED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _STALE_RETRIES = 2
 
@@ -91,7 +113,7 @@ class Transport:
             outgoing.method,
             outgoing.url,
             headers=outgoing.fields,
-            data=outgoing.body,
+            data=_Body(outgoing.body) if isinstance(outgoing.body, bytes) else outgoing.body,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=None, connect=connect_seconds),
             trace_request_ctx=trace,

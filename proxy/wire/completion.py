@@ -56,7 +56,7 @@ def glance(data: bytes) -> Glance:
     choices = chunk.choices or ()
     return Glance(
         has_content=any(_has_content(choice) for choice in choices),
-        is_finished=any(choice.finish_reason is not None for choice in choices),
+        is_finished=any(choice.finish_reason for choice in choices),
     )
 
 

@@ -11,9 +11,11 @@ class _Body(msgspec.Struct):
     """Every field raw: what is odd about the others is for the upstream to say, not for us."""
 
     model: msgspec.Raw = msgspec.Raw()
+    messages: msgspec.Raw = msgspec.Raw()
     stream: msgspec.Raw = msgspec.Raw()
     tools: msgspec.Raw = msgspec.Raw()
     functions: msgspec.Raw = msgspec.Raw()
+    function_call: msgspec.Raw = msgspec.Raw()
     tool_choice: msgspec.Raw = msgspec.Raw()
     response_format: msgspec.Raw = msgspec.Raw()
     logprobs: msgspec.Raw = msgspec.Raw()
@@ -46,8 +48,11 @@ def peek(body: bytes) -> Peek:
 
 
 def with_model(body: bytes, model: str) -> bytes:
-    """The same request for another model; every other value keeps its bytes."""
-    fields = _decode_fields(body)
+    """The same request for another model; every other value keeps its bytes. Raises RequestInvalid."""
+    try:
+        fields = _decode_fields(body)
+    except UnicodeDecodeError:
+        raise RequestInvalid("A field's name in the JSON body is not UTF-8.", code="invalid_json") from None
     fields["model"] = msgspec.Raw(msgspec.json.encode(model))
     return msgspec.json.encode(fields)
 
@@ -89,14 +94,28 @@ _NOTHING = (b"", b"null", b"false", b"[]", b"{}", b"0")
 def _needs(fields: _Body, body: bytes) -> list[str]:
     has = {
         "tools": _is_set(fields.tools) or _is_set(fields.functions),
-        "required_tool": bytes(fields.tool_choice) == b'"required"' or bytes(fields.tool_choice).startswith(b"{"),
+        "required_tool": _is_demand(fields.tool_choice) or bytes(fields.function_call).startswith(b"{"),
         "json": _type(fields.response_format) in ("json_object", "json_schema"),
         "logprobs": _is_set(fields.logprobs),
-        # In JSON the quotes inside a string are escaped, so a quoted word is a key or a whole value, never prose.
-        "vision": b'"image_url"' in body,
-        "audio": _is_set(fields.audio) or b'"input_audio"' in body,
+        "vision": _stands_in_messages(b'"image_url"', fields, body),
+        "audio": _is_set(fields.audio) or _stands_in_messages(b'"input_audio"', fields, body),
     }
     return [need for need, is_needed in has.items() if is_needed]
+
+
+def _is_demand(tool_choice: msgspec.Raw) -> bool:
+    """Whether some tool has to be called: "required", or a named one. A list of allowed ones may leave it open."""
+    value = bytes(tool_choice)
+    if not value.startswith(b"{"):
+        return value == b'"required"'
+    return _type(tool_choice) != "allowed_tools" or b'"required"' in value
+
+
+def _stands_in_messages(quoted: bytes, fields: _Body, body: bytes) -> bool:
+    """Whether a key or a whole value of the messages is this word. In JSON the quotes inside a string are escaped, so
+    prose cannot look like it. The messages are copied only where the body has the word at all.
+    """
+    return quoted in body and quoted in bytes(fields.messages)
 
 
 def _is_set(raw: msgspec.Raw) -> bool:

@@ -1,0 +1,412 @@
+"""The circuit breaker as scripts of facts. Time moves only where a script says so."""
+
+import pytest
+
+from proxy.core.breaker import UNCOUNTED, Breaker, BreakerSettings, Permit, Refusal, State, Transition
+from proxy.core.outcome import WEIGHTS, Kind, Outcome, Weight
+
+USUAL = BreakerSettings()
+NOT_BY_STREAK = BreakerSettings(consecutive=100)
+SAYING_NOTHING = [kind for kind, weight in WEIGHTS.items() if weight is Weight.NOTHING]
+
+
+class Script:
+    """One breaker and its clock. Methods are facts, in the order in which they happen."""
+
+    def __init__(self, settings: BreakerSettings = USUAL, *, is_probed: bool = False) -> None:
+        self.now = 1000.0
+        self.breaker = Breaker(settings, is_probed=is_probed, now=self.now)
+
+    @property
+    def state(self) -> State:
+        return self.breaker.state
+
+    def wait(self, seconds: float) -> "Script":
+        self.now += seconds
+        return self
+
+    def ask(self) -> Permit | Refusal:
+        return self.breaker.acquire(self.now)[0]
+
+    def ask_as_prober(self) -> Permit | Refusal:
+        return self.breaker.acquire_probe(self.now)[0]
+
+    def permit(self) -> Permit:
+        return granted(self.ask())
+
+    def probe(self) -> Permit:
+        return granted(self.ask_as_prober())
+
+    def end(self, permit: Permit, kind: Kind, retry_after_seconds: float | None = None) -> Transition | None:
+        outcome = Outcome(kind, retry_after_seconds=retry_after_seconds)
+        return self.breaker.report(permit, outcome, self.now)
+
+    def requests(self, *kinds: Kind) -> "Script":
+        """Requests one after the other, each over before the next begins."""
+        for kind in kinds:
+            self.end(self.permit(), kind)
+        return self
+
+    def trips(self) -> "Script":
+        return self.requests(Kind.RESET, Kind.RESET, Kind.RESET)
+
+
+def granted(answer: Permit | Refusal) -> Permit:
+    assert isinstance(answer, Permit)
+    return answer
+
+
+def cooldown_seconds(script: Script) -> float:
+    """How long an open, unprobed breaker goes on refusing."""
+    refusal = script.ask()
+    assert isinstance(refusal, Refusal)
+    return refusal.retry_at - script.now
+
+
+# Tripping
+
+
+@pytest.mark.parametrize("kind", [kind for kind, weight in WEIGHTS.items() if weight is Weight.HARD])
+def test_three_hard_failures_in_a_row_trip(kind: Kind) -> None:
+    script = Script().requests(kind, kind)
+    assert script.state is State.CLOSED
+    assert script.requests(kind).state is State.OPEN
+
+
+def test_one_success_ends_the_streak() -> None:
+    script = Script().requests(Kind.RESET, Kind.RESET, Kind.OK, Kind.RESET, Kind.RESET)
+    assert script.state is State.CLOSED
+
+
+def test_rate_limit_neither_lengthens_nor_ends_the_streak() -> None:
+    script = Script().requests(Kind.RESET, Kind.RATE_LIMITED, Kind.RESET)
+    assert script.state is State.CLOSED
+    assert script.requests(Kind.RESET).state is State.OPEN
+
+
+def test_bad_ratio_trips_at_the_minimum_number_of_outcomes() -> None:
+    alternating = (Kind.STALL, Kind.OK) * 4
+    script = Script().requests(*alternating, Kind.STALL)
+    assert script.state is State.CLOSED
+    assert script.requests(Kind.STALL).state is State.OPEN
+
+
+def test_ratio_of_exactly_one_half_does_not_trip() -> None:
+    assert Script().requests(*(Kind.OK, Kind.STALL) * 20).state is State.CLOSED
+
+
+def test_success_never_trips_however_bad_the_ratio_is() -> None:
+    script = Script(NOT_BY_STREAK).requests(*[Kind.RESET] * 9)
+    assert script.requests(Kind.OK).state is State.CLOSED
+
+
+def test_failures_that_left_the_window_are_not_counted() -> None:
+    script = Script(NOT_BY_STREAK).requests(*[Kind.RESET] * 9).wait(30)
+    assert script.requests(*[Kind.RESET] * 9).state is State.CLOSED
+    assert script.requests(Kind.RESET).state is State.OPEN
+
+
+def test_rate_limits_trip_by_ratio_and_never_by_streak() -> None:
+    script = Script().requests(*[Kind.RATE_LIMITED] * 9)
+    assert script.state is State.CLOSED
+    assert script.requests(Kind.RATE_LIMITED).state is State.OPEN
+
+
+@pytest.mark.parametrize("kind", SAYING_NOTHING)
+def test_outcomes_that_say_nothing_never_trip(kind: Kind) -> None:
+    assert Script().requests(*[kind] * 50).state is State.CLOSED
+
+
+@pytest.mark.parametrize("kind", SAYING_NOTHING)
+def test_outcomes_that_say_nothing_leave_the_streak_as_it_was(kind: Kind) -> None:
+    assert Script().requests(Kind.RESET, kind, Kind.RESET, kind, Kind.RESET).state is State.OPEN
+
+
+def test_trip_names_its_cause() -> None:
+    script = Script().requests(Kind.RESET, Kind.RESET)
+    assert script.end(script.permit(), Kind.TLS) == Transition(State.CLOSED, State.OPEN, Kind.TLS)
+
+
+def test_only_a_change_of_state_is_announced() -> None:
+    script = Script()
+    assert script.end(script.permit(), Kind.RESET) is None
+
+
+# Late results
+
+
+def test_late_success_does_not_close() -> None:
+    script = Script()
+    late = script.permit()
+    script.trips()
+    assert script.end(late, Kind.OK) is None
+    assert script.state is State.OPEN
+
+
+def test_late_failure_does_not_trip_again() -> None:
+    script = Script()
+    late = script.permit()
+    script.trips().wait(5).end(late, Kind.RESET)
+    assert cooldown_seconds(script) == 5
+
+
+def test_late_results_do_not_count_in_half_open() -> None:
+    script = Script()
+    first, second = script.permit(), script.permit()
+    script.trips().wait(10).permit()
+    script.end(first, Kind.OK)
+    script.end(second, Kind.RESET)
+    assert script.state is State.HALF_OPEN
+
+
+def test_late_result_does_not_free_the_place_in_half_open() -> None:
+    script = Script()
+    late = script.permit()
+    script.trips().wait(10).permit()
+    script.end(late, Kind.CLIENT_GONE)
+    assert isinstance(script.ask(), Refusal)
+
+
+def test_late_content_does_not_free_the_place_in_half_open() -> None:
+    script = Script()
+    late = script.permit()
+    script.trips().wait(10).permit()
+    script.breaker.first_content(late)
+    assert isinstance(script.ask(), Refusal)
+
+
+def test_late_rate_limit_does_not_pause() -> None:
+    script = Script()
+    late = script.permit()
+    script.trips().wait(10).requests(Kind.OK, Kind.OK).end(late, Kind.RATE_LIMITED, 30)
+    assert isinstance(script.ask(), Permit)
+
+
+def test_failures_before_the_trip_are_forgotten_after_recovery() -> None:
+    script = Script().trips().wait(10).requests(Kind.OK, Kind.OK)
+    assert script.requests(Kind.RESET, Kind.RESET).state is State.CLOSED
+
+
+def test_uncounted_results_change_nothing() -> None:
+    script = Script()
+    for _ in range(20):
+        script.end(UNCOUNTED, Kind.RESET)
+    assert script.state is State.CLOSED
+
+
+# Open, and half-open without a prober
+
+
+def test_open_refuses_until_the_cooldown_is_over() -> None:
+    script = Script().trips().wait(9.99)
+    assert script.ask() == Refusal(retry_at=1010.0)
+    assert isinstance(script.wait(0.01).ask(), Permit)
+
+
+def test_first_permit_after_the_cooldown_half_opens() -> None:
+    script = Script().trips().wait(10)
+    assert script.breaker.acquire(script.now)[1] == Transition(State.OPEN, State.HALF_OPEN, None)
+
+
+def test_half_open_lets_one_out_at_a_time() -> None:
+    script = Script().trips().wait(10)
+    script.permit()
+    assert script.ask() == Refusal(retry_at=script.now)
+
+
+def test_two_successes_in_a_row_close() -> None:
+    script = Script().trips().wait(10).requests(Kind.OK)
+    assert script.state is State.HALF_OPEN
+    assert script.end(script.permit(), Kind.OK) == Transition(State.HALF_OPEN, State.CLOSED, Kind.OK)
+
+
+def test_failure_after_one_success_opens_again() -> None:
+    assert Script().trips().wait(10).requests(Kind.OK, Kind.RESET).state is State.OPEN
+
+
+def test_rate_limited_request_opens_again() -> None:
+    assert Script().trips().wait(10).requests(Kind.RATE_LIMITED).state is State.OPEN
+
+
+@pytest.mark.parametrize("kind", SAYING_NOTHING)
+def test_outcome_that_says_nothing_frees_the_place(kind: Kind) -> None:
+    script = Script().trips().wait(10).requests(kind)
+    assert script.state is State.HALF_OPEN
+    assert isinstance(script.ask(), Permit)
+
+
+def test_outcome_that_says_nothing_keeps_the_success_before_it() -> None:
+    assert Script().trips().wait(10).requests(Kind.OK, Kind.CLIENT_GONE, Kind.OK).state is State.CLOSED
+
+
+def test_first_content_frees_the_place_and_the_verdict_still_counts() -> None:
+    script = Script().trips().wait(10)
+    streaming = script.permit()
+    script.breaker.first_content(streaming)
+    script.requests(Kind.OK)
+    assert script.end(streaming, Kind.OK) == Transition(State.HALF_OPEN, State.CLOSED, Kind.OK)
+
+
+def test_stream_that_breaks_after_its_first_content_opens_again() -> None:
+    script = Script().trips().wait(10)
+    streaming = script.permit()
+    script.breaker.first_content(streaming)
+    script.requests(Kind.OK).end(streaming, Kind.CUT)
+    assert script.state is State.OPEN
+
+
+def test_verdict_on_a_stream_does_not_free_the_place_of_the_next_permit() -> None:
+    script = Script().trips().wait(10)
+    streaming = script.permit()
+    script.breaker.first_content(streaming)
+    script.permit()
+    script.end(streaming, Kind.OK)
+    assert isinstance(script.ask(), Refusal)
+
+
+# The cooldown
+
+
+def test_cooldown_doubles_with_every_failed_recovery_up_to_its_cap() -> None:
+    script = Script().trips()
+    cooldowns = [cooldown_seconds(script)]
+    for _ in range(6):
+        script.wait(cooldowns[-1]).requests(Kind.RESET)
+        cooldowns.append(cooldown_seconds(script))
+    assert cooldowns == [10, 20, 40, 80, 160, 300, 300]
+
+
+def test_trip_soon_after_recovery_goes_on_doubling() -> None:
+    script = Script().trips().wait(10).requests(Kind.OK, Kind.OK).wait(29).trips()
+    assert cooldown_seconds(script) == 20
+
+
+def test_cooldown_is_forgiven_after_a_window_of_health() -> None:
+    script = Script().trips().wait(10).requests(Kind.OK, Kind.OK).wait(30).trips()
+    assert cooldown_seconds(script) == 10
+
+
+def test_time_spent_open_is_no_health() -> None:
+    script = Script().trips().wait(1000).requests(Kind.RESET)
+    assert cooldown_seconds(script) == 20
+
+
+# With a prober
+
+
+def test_probed_breaker_refuses_clients_even_after_the_cooldown() -> None:
+    script = Script(is_probed=True).trips().wait(1000)
+    assert script.ask() == Refusal(retry_at=script.now)
+
+
+def test_probed_breaker_lets_the_prober_in_after_the_cooldown() -> None:
+    script = Script(is_probed=True).trips().wait(9)
+    assert isinstance(script.ask_as_prober(), Refusal)
+    assert isinstance(script.wait(1).ask_as_prober(), Permit)
+    assert script.state is State.HALF_OPEN
+
+
+def test_closed_breaker_needs_no_probe() -> None:
+    assert isinstance(Script(is_probed=True).ask_as_prober(), Refusal)
+
+
+def test_client_waits_while_the_probe_is_out() -> None:
+    script = Script(is_probed=True).trips().wait(10)
+    script.probe()
+    assert isinstance(script.ask(), Refusal)
+
+
+def test_probe_waits_while_a_client_is_out() -> None:
+    script = Script(is_probed=True).trips().wait(10)
+    script.end(script.probe(), Kind.OK)
+    script.permit()
+    assert isinstance(script.ask_as_prober(), Refusal)
+
+
+def test_two_successful_probes_close() -> None:
+    script = Script(is_probed=True).trips().wait(10)
+    script.end(script.probe(), Kind.OK)
+    script.end(script.probe(), Kind.OK)
+    assert script.state is State.CLOSED
+
+
+def test_successful_probe_and_client_close_together() -> None:
+    script = Script(is_probed=True).trips().wait(10)
+    script.end(script.probe(), Kind.OK)
+    assert script.requests(Kind.OK).state is State.CLOSED
+
+
+def test_inconclusive_probe_leaves_half_open_to_clients() -> None:
+    script = Script(is_probed=True).trips().wait(10)
+    script.end(script.probe(), Kind.CALLER_ERROR)
+    assert script.requests(Kind.OK, Kind.OK).state is State.CLOSED
+
+
+def test_inconclusive_probe_is_repeated_after_another_cooldown() -> None:
+    script = Script(is_probed=True).trips().wait(10)
+    script.end(script.probe(), Kind.CALLER_ERROR)
+    assert isinstance(script.wait(9).ask_as_prober(), Refusal)
+    assert isinstance(script.wait(1).ask_as_prober(), Permit)
+
+
+def test_failed_probe_opens_again_for_longer() -> None:
+    script = Script(is_probed=True).trips().wait(10)
+    assert script.end(script.probe(), Kind.DNS) == Transition(State.HALF_OPEN, State.OPEN, Kind.DNS)
+    assert isinstance(script.wait(19).ask_as_prober(), Refusal)
+
+
+def test_rate_limited_probe_keeps_it_open_for_as_long_as_it_was_told() -> None:
+    script = Script(is_probed=True).trips().wait(10)
+    script.end(script.probe(), Kind.RATE_LIMITED, 45)
+    assert script.state is State.OPEN
+    assert isinstance(script.wait(44).ask_as_prober(), Refusal)
+    assert isinstance(script.wait(1).ask_as_prober(), Permit)
+
+
+# Pauses
+
+
+def test_retry_after_pauses_a_closed_breaker() -> None:
+    script = Script()
+    script.end(script.permit(), Kind.RATE_LIMITED, 20)
+    assert script.state is State.CLOSED
+    assert script.ask() == Refusal(retry_at=1020.0)
+    assert isinstance(script.wait(20).ask(), Permit)
+
+
+def test_pause_is_capped_at_a_minute() -> None:
+    script = Script()
+    script.end(script.permit(), Kind.RATE_LIMITED, 86_400)
+    assert script.ask() == Refusal(retry_at=1060.0)
+
+
+def test_rate_limit_without_retry_after_does_not_pause() -> None:
+    assert isinstance(Script().requests(Kind.RATE_LIMITED).ask(), Permit)
+
+
+def test_retry_after_outlasts_the_cooldown() -> None:
+    script = Script()
+    last = script.requests(Kind.RESET, Kind.RESET).permit()
+    script.end(last, Kind.SERVER_ERROR, 50)
+    assert script.wait(10).ask() == Refusal(retry_at=1050.0)
+
+
+def test_outcome_that_says_nothing_does_not_pause() -> None:
+    script = Script()
+    script.end(script.permit(), Kind.CALLER_ERROR, 30)
+    assert isinstance(script.ask(), Permit)
+
+
+# Forgetting
+
+
+def test_breaker_is_pristine_until_a_streak_begins() -> None:
+    script = Script().requests(Kind.OK)
+    assert script.breaker.is_pristine
+    assert not script.requests(Kind.RESET).breaker.is_pristine
+
+
+def test_breaker_is_pristine_again_after_recovery() -> None:
+    script = Script().trips()
+    assert not script.breaker.is_pristine
+    assert script.wait(10).requests(Kind.OK, Kind.OK).breaker.is_pristine

@@ -1,0 +1,246 @@
+"""The way through the candidates, as scripts of facts."""
+
+import pytest
+
+from proxy.core.breaker import Refusal
+from proxy.core.candidates import Candidate
+from proxy.core.failover import (
+    DEFAULT_RETRY_AFTER_SECONDS,
+    Action,
+    BreakOff,
+    Commit,
+    Failover,
+    Finish,
+    GiveUp,
+    Start,
+    Timeouts,
+    Tried,
+)
+from proxy.core.outcome import WEIGHTS, Kind, Outcome
+
+ACME = Candidate("acme", "gpt", is_local=False)
+ZEUS = Candidate("zeus", "gpt", is_local=False)
+LOCAL = Candidate("local", "smollm2", is_local=True)
+TIMEOUTS = {
+    "acme": Timeouts(connect_seconds=2, first_content_seconds=10, stall_seconds=15),
+    "zeus": Timeouts(connect_seconds=1, first_content_seconds=5, stall_seconds=8),
+    "local": Timeouts(connect_seconds=3, first_content_seconds=60, stall_seconds=30),
+}
+NO_ANSWER = [kind for kind in WEIGHTS if not Outcome(kind).is_answer]
+
+
+class Script:
+    """One request, its machine and its clock. Methods are facts, in the order in which they happen."""
+
+    def __init__(
+        self, *candidates: Candidate, is_stream: bool = True, deadline_seconds: float = 120, reserve_seconds: float = 30
+    ) -> None:
+        self.now = 500.0
+        self.machine = Failover(
+            candidates,
+            TIMEOUTS,
+            is_stream=is_stream,
+            deadline_at=self.now + deadline_seconds,
+            deadline_kind=Kind.CLIENT_DEADLINE,
+            local_reserve_seconds=reserve_seconds,
+        )
+        self.action: Action = self.machine.begin(self.now)
+
+    def wait(self, seconds: float) -> "Script":
+        self.now += seconds
+        return self
+
+    def refused(self, *, for_seconds: float = 10) -> "Script":
+        self.action = self.machine.refused(Refusal(self.now + for_seconds), self.now)
+        return self
+
+    def content(self) -> "Script":
+        self.action = self.machine.content()
+        return self
+
+    def ends(self, kind: Kind, status: int | None = None, retry_after_seconds: float | None = None) -> "Script":
+        self.action = self.machine.ended(Outcome(kind, status, retry_after_seconds), self.now)
+        return self
+
+    @property
+    def start(self) -> Start:
+        assert isinstance(self.action, Start)
+        return self.action
+
+    @property
+    def give_up(self) -> GiveUp:
+        assert isinstance(self.action, GiveUp)
+        return self.action
+
+
+def test_first_candidate_is_started_first() -> None:
+    start = Script(ACME, LOCAL).start
+    assert (start.candidate, start.number, start.is_forced) == (ACME, 1, False)
+
+
+def test_start_carries_the_timeouts_of_its_upstream() -> None:
+    start = Script(ACME, ZEUS).ends(Kind.RESET).start
+    assert (start.connect_seconds, start.limit_at, start.stall_seconds) == (1, 505, 8)
+
+
+@pytest.mark.parametrize("kind", [Kind.OK, Kind.CALLER_ERROR])
+def test_whole_answer_finishes(kind: Kind) -> None:
+    assert Script(ACME, LOCAL, is_stream=False).ends(kind).action == Finish()
+
+
+def test_content_commits_and_a_good_end_finishes() -> None:
+    script = Script(ACME, LOCAL).content()
+    assert script.action == Commit()
+    assert script.ends(Kind.OK).action == Finish()
+
+
+@pytest.mark.parametrize("kind", NO_ANSWER)
+def test_failure_before_content_goes_silently_to_the_next(kind: Kind) -> None:
+    start = Script(ACME, LOCAL).ends(kind).start
+    assert (start.candidate, start.number) == (LOCAL, 2)
+
+
+@pytest.mark.parametrize("kind", NO_ANSWER)
+def test_failure_after_content_breaks_off(kind: Kind) -> None:
+    assert Script(ACME, LOCAL).content().ends(kind).action == BreakOff(Outcome(kind))
+
+
+def test_refused_candidate_is_passed_over_and_is_no_attempt() -> None:
+    script = Script(ACME, LOCAL).refused()
+    assert (script.start.candidate, script.start.number, script.machine.attempts) == (LOCAL, 1, 1)
+
+
+def test_nobody_to_ask_gives_up_at_once() -> None:
+    assert Script().give_up == GiveUp((), DEFAULT_RETRY_AFTER_SECONDS)
+
+
+def test_give_up_lists_everybody_in_order() -> None:
+    script = Script(ACME, ZEUS).ends(Kind.SERVER_ERROR, 503).ends(Kind.DNS)
+    assert script.give_up.tried == (Tried("acme", Kind.SERVER_ERROR, 503), Tried("zeus", Kind.DNS))
+
+
+# The deadline
+
+
+def test_part_of_the_deadline_is_kept_for_the_local_model() -> None:
+    assert Script(ACME, LOCAL, is_stream=False).start.limit_at == 590
+
+
+def test_nothing_is_kept_where_no_local_model_comes_after() -> None:
+    assert Script(ACME, ZEUS, is_stream=False).start.limit_at == 620
+    assert Script(LOCAL, ACME, is_stream=False).start.limit_at == 620
+    assert Script(LOCAL, ACME, is_stream=False).ends(Kind.UNAVAILABLE).start.limit_at == 620
+
+
+def test_local_model_gets_all_that_is_left() -> None:
+    assert Script(ACME, LOCAL, is_stream=False).wait(90).ends(Kind.DEADLINE).start.limit_at == 620
+
+
+def test_first_content_is_due_before_the_time_is_over() -> None:
+    start = Script(ACME, LOCAL, deadline_seconds=35).start
+    assert (start.limit_at, start.late_kind) == (505, Kind.CLIENT_DEADLINE)
+
+
+def test_lateness_is_named_after_whose_limit_it_was() -> None:
+    assert Script(ACME).start.late_kind is Kind.FIRST_CONTENT_TIMEOUT
+    assert Script(ACME, is_stream=False).start.late_kind is Kind.CLIENT_DEADLINE
+
+
+def test_candidate_whose_time_is_over_is_not_started() -> None:
+    script = Script(ACME, ZEUS, LOCAL).wait(95).ends(Kind.DEADLINE)
+    assert script.start.candidate is LOCAL
+    assert script.machine.tried == [Tried("acme", Kind.DEADLINE), Tried("zeus", Kind.CLIENT_DEADLINE)]
+
+
+def test_nobody_is_started_after_the_deadline() -> None:
+    script = Script(ACME, LOCAL).refused().wait(120).ends(Kind.DEADLINE)
+    assert script.give_up.tried == (Tried("acme", Kind.BREAKER_OPEN), Tried("local", Kind.DEADLINE))
+
+
+# Panic
+
+
+def test_best_of_the_refused_is_forced_when_all_were_refused() -> None:
+    start = Script(ACME, ZEUS).refused().refused().start
+    assert (start.candidate, start.is_forced, start.number) == (ACME, True, 1)
+
+
+def test_refused_one_is_forced_when_the_others_failed() -> None:
+    start = Script(ACME, LOCAL).refused().ends(Kind.UNAVAILABLE).start
+    assert (start.candidate, start.is_forced, start.number) == (ACME, True, 2)
+
+
+def test_panic_comes_once() -> None:
+    script = Script(ACME, ZEUS).refused().refused().ends(Kind.RESET)
+    assert [tried.kind for tried in script.give_up.tried] == [Kind.BREAKER_OPEN, Kind.BREAKER_OPEN, Kind.RESET]
+
+
+def test_forced_attempt_can_answer() -> None:
+    assert Script(ACME).refused().content().ends(Kind.OK).action == Finish()
+
+
+# The local model
+
+
+@pytest.mark.parametrize("kind", [Kind.CONNECT, Kind.RESET, Kind.CUT])
+def test_local_model_that_died_is_asked_once_more(kind: Kind) -> None:
+    script = Script(ACME, LOCAL).ends(Kind.DNS).ends(kind)
+    assert (script.start.candidate, script.start.number) == (LOCAL, 3)
+    assert isinstance(script.ends(kind).action, GiveUp)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in NO_ANSWER if kind not in (Kind.CONNECT, Kind.RESET, Kind.CUT)])
+def test_local_model_that_lives_is_not_asked_again(kind: Kind) -> None:
+    assert isinstance(Script(LOCAL).ends(kind).action, GiveUp)
+
+
+def test_cloud_that_was_cut_is_not_asked_again() -> None:
+    assert isinstance(Script(ACME).ends(Kind.CUT).action, GiveUp)
+
+
+def test_request_that_is_beyond_the_stand_in_is_not_blamed_on_the_caller() -> None:
+    script = Script(ACME, LOCAL).ends(Kind.RESET).ends(Kind.CALLER_ERROR, 400)
+    assert script.give_up.tried[-1] == Tried("local", Kind.CALLER_ERROR, 400)
+
+
+def test_request_that_was_meant_for_the_local_model_is_the_callers() -> None:
+    assert Script(LOCAL).ends(Kind.CALLER_ERROR, 400).action == Finish()
+
+
+def test_caller_error_of_a_second_cloud_is_the_callers() -> None:
+    assert Script(ACME, ZEUS).ends(Kind.RESET).ends(Kind.CALLER_ERROR, 400).action == Finish()
+
+
+# When to come back
+
+
+@pytest.mark.parametrize(
+    ("waits", "seconds"), [((40.0, 20.0), 20.0), ((0.2, 30.0), 1.0), ((600.0, 900.0), 60.0), ((None, None), 5.0)]
+)
+def test_retry_after_is_the_soonest_within_bounds(waits: tuple[float | None, float | None], seconds: float) -> None:
+    script = Script(ACME, ZEUS)
+    for wait in waits:
+        script.ends(Kind.RATE_LIMITED, 429, wait)
+    assert script.give_up.retry_after_seconds == seconds
+
+
+def test_retry_after_is_measured_from_the_end() -> None:
+    script = Script(ACME, ZEUS).refused(for_seconds=40).wait(25).ends(Kind.RESET).wait(5).ends(Kind.RESET)
+    assert script.give_up.retry_after_seconds == 10
+
+
+@pytest.mark.parametrize(
+    ("tried", "text"),
+    [
+        (Tried("acme", Kind.SERVER_ERROR, 503), "acme: server_error 503"),
+        (Tried("acme", Kind.BREAKER_OPEN), "acme: breaker_open"),
+    ],
+)
+def test_tried_reads_as_a_reason(tried: Tried, text: str) -> None:
+    assert str(tried) == text
+
+
+def test_fact_while_nothing_runs_is_a_fault_of_the_driver() -> None:
+    script = Script(ACME).ends(Kind.OK)
+    with pytest.raises(RuntimeError):
+        script.ends(Kind.OK)

@@ -1,0 +1,142 @@
+"""One breaker for each (upstream, model), and a bound on how many."""
+
+from collections import Counter
+
+from proxy.core.breaker import UNCOUNTED, BreakerSettings, Permit, Refusal, State
+from proxy.core.health import MAX_MODELS, Health, HealthPolicy, Key
+from proxy.core.outcome import Kind, Outcome
+
+CHAT = "chat/completions"
+NOW = 100.0
+
+
+def health(*, is_probed: bool = True) -> Health:
+    return Health({"cloud": HealthPolicy(BreakerSettings(), is_probed)})
+
+
+def ask(of: Health, model: str, *, upstream: str = "cloud", endpoint: str = CHAT, now: float = NOW) -> Permit | Refusal:
+    return of.acquire(Key(upstream, model), endpoint, now)[0]
+
+
+def fail(of: Health, model: str, times: int) -> None:
+    for _ in range(times):
+        permit = ask(of, model)
+        assert isinstance(permit, Permit)
+        of.report(Key("cloud", model), permit, Outcome(Kind.RESET), NOW)
+
+
+def test_one_model_trips_and_the_others_go_on() -> None:
+    seen = health()
+    fail(seen, "bad", 3)
+    assert isinstance(ask(seen, "bad"), Refusal)
+    assert isinstance(ask(seen, "good"), Permit)
+
+
+def test_upstream_without_a_policy_is_always_permitted() -> None:
+    seen, key = health(), Key("local", "smollm2")
+    for _ in range(10):
+        seen.report(key, UNCOUNTED, Outcome(Kind.RESET), NOW)
+    assert ask(seen, "smollm2", upstream="local") is UNCOUNTED
+
+
+def test_upstream_without_a_policy_has_no_states_and_no_probe() -> None:
+    seen, key = health(), Key("local", "smollm2")
+    seen.first_content(key, UNCOUNTED)
+    assert seen.states("local") == Counter()
+    assert isinstance(seen.acquire_probe(key, NOW)[0], Refusal)
+
+
+def test_states_are_counted_for_each_upstream() -> None:
+    seen = health()
+    fail(seen, "bad", 3)
+    ask(seen, "good")
+    ask(seen, "better")
+    assert seen.states("cloud") == Counter({State.CLOSED: 2, State.OPEN: 1})
+
+
+def test_ill_models_are_named_with_the_endpoint_they_were_last_asked_on() -> None:
+    seen = health()
+    fail(seen, "bad", 3)
+    ask(seen, "good")
+    ask(seen, "bad", endpoint="completions")
+    assert list(seen.ill()) == [(Key("cloud", "bad"), "completions")]
+
+
+def test_half_open_models_are_still_ill() -> None:
+    seen, key = health(), Key("cloud", "bad")
+    fail(seen, "bad", 3)
+    seen.acquire_probe(key, NOW + 10)
+    assert [found for found, _ in seen.ill()] == [key]
+
+
+def test_models_that_no_probe_can_reach_are_not_named() -> None:
+    seen = health(is_probed=False)
+    fail(seen, "bad", 3)
+    assert list(seen.ill()) == []
+
+
+def test_ill_may_be_read_while_others_are_forgotten() -> None:
+    seen = health()
+    for number in range(MAX_MODELS):
+        fail(seen, f"bad-{number}", 3)
+    found = 0
+    for number, _ in enumerate(seen.ill()):
+        ask(seen, f"new-{number}")
+        found += 1
+    assert found == MAX_MODELS
+
+
+def test_number_of_models_is_bounded() -> None:
+    seen = health()
+    for number in range(MAX_MODELS * 2):
+        ask(seen, f"invented-{number}")
+    assert seen.states("cloud").total() == MAX_MODELS
+
+
+def test_invented_models_do_not_push_out_an_ill_one() -> None:
+    seen = health()
+    fail(seen, "bad", 3)
+    for number in range(MAX_MODELS * 2):
+        ask(seen, f"invented-{number}")
+    assert isinstance(ask(seen, "bad"), Refusal)
+
+
+def test_model_with_a_streak_is_kept_before_a_pristine_one() -> None:
+    seen = health()
+    fail(seen, "shaky", 2)
+    for number in range(MAX_MODELS * 2):
+        ask(seen, f"invented-{number}")
+    fail(seen, "shaky", 1)
+    assert isinstance(ask(seen, "shaky"), Refusal)
+
+
+def test_least_recently_used_is_forgotten_first() -> None:
+    seen = health()
+    permits = [(model, ask(seen, model)) for model in ("old", "used") for _ in range(3)]
+    for number in range(MAX_MODELS - 2):
+        ask(seen, f"m{number}")
+    ask(seen, "used")
+    ask(seen, "one-too-many")
+    for model, permit in permits:
+        assert isinstance(permit, Permit)
+        seen.report(Key("cloud", model), permit, Outcome(Kind.RESET), NOW)
+    assert [key.model for key, _ in seen.ill()] == ["used"]
+
+
+def test_one_ill_model_is_forgotten_when_all_are_ill() -> None:
+    seen = health()
+    for number in range(MAX_MODELS):
+        fail(seen, f"bad-{number}", 3)
+    assert isinstance(ask(seen, "new"), Permit)
+    assert seen.states("cloud") == Counter({State.OPEN: MAX_MODELS - 1, State.CLOSED: 1})
+    assert "bad-0" not in {key.model for key, _ in seen.ill()}
+
+
+def test_report_on_a_forgotten_model_is_dropped() -> None:
+    seen = health()
+    permit = ask(seen, "forgotten")
+    for number in range(MAX_MODELS):
+        ask(seen, f"m{number}")
+    assert isinstance(permit, Permit)
+    assert seen.report(Key("cloud", "forgotten"), permit, Outcome(Kind.RESET), NOW) is None
+    assert seen.states("cloud").total() == MAX_MODELS

@@ -1,0 +1,54 @@
+"""Ready means that somebody can answer."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from proxy.core.breaker import State
+from proxy.server.operations import Readiness
+from proxy.telemetry.events import Phase
+
+UP: Mapping[State, int] = {State.CLOSED: 2, State.OPEN: 5}
+DOWN: Mapping[State, int] = {State.OPEN: 1, State.HALF_OPEN: 1, State.CLOSED: 0}
+UNUSED: Mapping[State, int] = {}
+
+
+def readiness(cloud: Mapping[State, int] | None, phase: Phase | None, trouble: str = "") -> Readiness:
+    clouds: dict[str, Mapping[State, int]] = {} if cloud is None else {"acme": cloud}
+    return Readiness(
+        breakers=lambda: {**clouds, "local": {}},
+        local_phase=lambda: phase,
+        local_trouble=lambda: trouble,
+        clouds=frozenset(clouds),
+    )
+
+
+@pytest.mark.parametrize(
+    ("cloud", "phase", "is_ready"),
+    [
+        (UP, Phase.LOADING, True),
+        (UNUSED, Phase.DOWN, True),
+        (DOWN, Phase.READY, True),
+        (DOWN, Phase.WARMING, False),
+        (DOWN, None, False),
+        (None, Phase.READY, True),
+        (None, Phase.STARTING, False),
+        (None, None, False),
+    ],
+)
+def test_ready_while_a_cloud_or_the_local_model_can_answer(
+    cloud: Mapping[State, int] | None, phase: Phase | None, is_ready: bool
+) -> None:
+    assert readiness(cloud, phase).report()["ready"] is is_ready
+
+
+def test_draining_is_not_ready_whoever_could_answer() -> None:
+    seen = readiness(UP, Phase.READY)
+    seen.is_draining = True
+    assert (seen.report()["ready"], seen.report()["draining"]) == (False, True)
+
+
+def test_report_names_what_is_missing() -> None:
+    report = readiness(DOWN, Phase.FETCHING, "no space left").report()
+    assert report["upstreams"] == {"acme": "down"}
+    assert (report["local"], report["trouble"]) == ("fetching", "no space left")

@@ -1,0 +1,208 @@
+"""What is counted for each event, read back from the exposition."""
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from proxy.core.breaker import State
+from proxy.core.candidates import Need
+from proxy.core.failover import Tried
+from proxy.core.outcome import Kind, Outcome
+from proxy.telemetry.events import (
+    AttemptEnded,
+    BreakerChanged,
+    Endpoint,
+    Event,
+    FaultCaught,
+    ModelServerChanged,
+    Phase,
+    RequestEnded,
+    Result,
+    fan_out,
+)
+from proxy.telemetry.metrics import Metrics
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def request(**facts: object) -> RequestEnded:
+    usual: dict[str, object] = {
+        "request_id": "req-secret",
+        "client": "billing",
+        "endpoint": Endpoint.CHAT,
+        "method": "BREW",
+        "is_stream": True,
+        "result": Result.ANSWERED,
+        "status": 200,
+        "upstream": "acme",
+        "attempts": 1,
+        "tried": (),
+        "losses": (),
+        "seconds": 3.0,
+        "first_content_seconds": 0.3,
+    }
+    return RequestEnded(**(usual | facts))  # type: ignore[arg-type]
+
+
+def attempt(kind: Kind) -> AttemptEnded:
+    return AttemptEnded("req-secret", "acme", 1, Outcome(kind, 503, detail="secret"), 0.7, None, "req_cloud")
+
+
+def read(metrics: Metrics) -> Samples:
+    text = metrics.expose()[0].decode()
+    families = text_string_to_metric_families(text)
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def counted(*events: Event) -> Samples:
+    metrics = Metrics("1.2.3")
+    for event in events:
+        metrics(event)
+    return read(metrics)
+
+
+def value(samples: Samples, name: str, **labels: str) -> float | None:
+    return samples.get((name, tuple(sorted(labels.items()))))
+
+
+def test_request_is_counted_by_endpoint_result_and_upstream() -> None:
+    seen = counted(request(), request(), request(result=Result.UNAVAILABLE, upstream=None))
+    labels = {"endpoint": "chat/completions", "result": "answered", "upstream": "acme"}
+    assert value(seen, "hotspare_requests_total", **labels) == 2
+    labels = {"endpoint": "chat/completions", "result": "unavailable", "upstream": "none"}
+    assert value(seen, "hotspare_requests_total", **labels) == 1
+
+
+def test_durations_are_observed_in_seconds() -> None:
+    seen = counted(request(), request(first_content_seconds=None))
+    labels = {"endpoint": "chat/completions", "upstream": "acme"}
+    assert value(seen, "hotspare_request_duration_seconds_sum", **labels) == 6.0
+    assert value(seen, "hotspare_time_to_first_content_seconds_count", **labels) == 1
+
+
+def test_attempt_is_counted_by_outcome() -> None:
+    seen = counted(attempt(Kind.RESET), attempt(Kind.RESET), attempt(Kind.OK))
+    assert value(seen, "hotspare_attempts_total", upstream="acme", outcome="reset") == 2
+    assert value(seen, "hotspare_attempts_total", upstream="acme", outcome="ok") == 1
+    assert value(seen, "hotspare_attempt_duration_seconds_count", upstream="acme") == 3
+
+
+def test_failover_is_counted_from_each_upstream_to_the_one_after_it() -> None:
+    tried = (Tried("acme", Kind.SERVER_ERROR, 503), Tried("zeus", Kind.BREAKER_OPEN))
+    seen = counted(request(upstream="local", tried=tried))
+    labels = {"from_upstream": "acme", "to_upstream": "zeus", "reason": "server_error"}
+    assert value(seen, "hotspare_failovers_total", **labels) == 1
+    labels = {"from_upstream": "zeus", "to_upstream": "local", "reason": "breaker_open"}
+    assert value(seen, "hotspare_failovers_total", **labels) == 1
+
+
+def test_repeating_the_same_upstream_is_no_failover() -> None:
+    seen = counted(request(upstream="local", tried=(Tried("local", Kind.CUT),)))
+    assert not any(name == "hotspare_failovers_total" for name, _ in seen)
+
+
+def test_request_that_nobody_answered_failed_over_to_nobody() -> None:
+    seen = counted(request(upstream=None, tried=(Tried("acme", Kind.DNS), Tried("local", Kind.UNAVAILABLE))))
+    assert not any(name == "hotspare_failovers_total" for name, _ in seen)
+
+
+def test_every_loss_is_counted() -> None:
+    seen = counted(request(upstream="local", losses=(Need.LOGPROBS, Need.TOOLS)))
+    assert value(seen, "hotspare_degraded_requests_total", upstream="local", need="tools") == 1
+    assert value(seen, "hotspare_degraded_requests_total", upstream="local", need="logprobs") == 1
+
+
+def test_breaker_transition_is_counted_by_the_state_entered() -> None:
+    seen = counted(BreakerChanged("acme", "model-of-a-client", State.CLOSED, State.OPEN, Kind.RESET))
+    assert value(seen, "hotspare_breaker_transitions_total", upstream="acme", state="open") == 1
+
+
+def test_model_server_is_in_one_phase_at_a_time() -> None:
+    seen = counted(ModelServerChanged(Phase.STARTING), ModelServerChanged(Phase.READY, "model=/secret/path"))
+    assert {phase: value(seen, "hotspare_model_server_phase", phase=phase) for phase in Phase} == {
+        phase: float(phase is Phase.READY) for phase in Phase
+    }
+
+
+def test_starts_of_the_model_server_are_counted() -> None:
+    seen = counted(*[ModelServerChanged(Phase.STARTING), ModelServerChanged(Phase.DOWN)] * 3)
+    assert value(seen, "hotspare_model_server_starts_total") == 3
+
+
+def test_fault_is_counted_by_where_it_was_caught() -> None:
+    assert value(counted(FaultCaught("request", KeyError("secret"))), "hotspare_faults_total", where="request") == 1
+
+
+def test_breakers_and_requests_in_flight_are_read_at_every_scrape() -> None:
+    metrics, in_flight, states = Metrics("1.2.3"), [3.0], {"acme": {State.OPEN: 2}, "local": {}}
+    metrics.watch(lambda: in_flight[0], lambda: states)
+    assert value(read(metrics), "hotspare_requests_in_flight") == 3
+    in_flight[0], states["acme"] = 1.0, {State.CLOSED: 2}
+    seen = read(metrics)
+    assert value(seen, "hotspare_requests_in_flight") == 1
+    assert value(seen, "hotspare_breakers", upstream="acme", state="closed") == 2
+    assert value(seen, "hotspare_breakers", upstream="acme", state="open") == 0
+
+
+def test_build_is_named() -> None:
+    assert value(counted(), "hotspare_build_info", version="1.2.3") == 1
+
+
+CLOSED_SETS = {
+    "endpoint": {*Endpoint},
+    "result": {*Result},
+    "upstream": {"acme", "zeus", "local", "none"},
+    "from_upstream": {"acme", "zeus", "local"},
+    "to_upstream": {"acme", "zeus", "local"},
+    "outcome": {*Kind},
+    "reason": {*Kind},
+    "need": {*Need},
+    "state": {*State},
+    "phase": {*Phase},
+    "where": {"request", "probe"},
+    "version": {"1.2.3"},
+}
+
+
+def everything() -> list[Event]:
+    return [
+        request(),
+        request(upstream="local", tried=(Tried("acme", Kind.DNS),), losses=(Need.TOOLS,)),
+        attempt(Kind.STALL),
+        BreakerChanged("acme", "model-of-a-client", State.CLOSED, State.OPEN, Kind.RESET),
+        ModelServerChanged(Phase.DOWN, "secret"),
+        FaultCaught("probe", KeyError("secret")),
+    ]
+
+
+def test_every_label_has_a_closed_set() -> None:
+    labels = [label for _, labels in counted(*everything()) for label in labels if label[0] != "le"]
+    assert [(name, said) for name, said in labels if said not in CLOSED_SETS[name]] == []
+
+
+@pytest.mark.parametrize("word", ["secret", "model-of-a-client", "BREW", "billing", "req_cloud"])
+def test_nothing_that_comes_from_a_client_or_an_error_is_exposed(word: str) -> None:
+    metrics = Metrics("1.2.3")
+    for event in everything():
+        metrics(event)
+    assert word not in metrics.expose()[0].decode()
+
+
+def test_every_metric_is_ours_and_is_explained() -> None:
+    families = list(text_string_to_metric_families(Metrics("1").expose()[0].decode()))
+    assert all(family.name.startswith("hotspare_") and family.documentation for family in families)
+
+
+def test_two_registries_do_not_share_anything() -> None:
+    counted(request())
+    assert not any(name == "hotspare_requests_total" for name, _ in counted())
+
+
+def test_one_event_reaches_every_sink() -> None:
+    first, second = list[Event](), list[Event]()
+    event = ModelServerChanged(Phase.READY)
+    fan_out(first.append, second.append)(event)
+    assert (first, second) == ([event], [event])

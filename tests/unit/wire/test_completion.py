@@ -1,0 +1,124 @@
+"""What one event amounts to, how a stream had ended, and whether an answer is whole."""
+
+import pytest
+
+from proxy.wire import completion, sse
+from proxy.wire.completion import Ending, Glance
+
+NOTHING = Glance()
+CONTENT = Glance(has_content=True)
+FINISHED = Glance(is_finished=True)
+ERROR = Glance(is_error=True)
+
+
+def chunk(delta: str, finish: str = "null", rest: str = "") -> bytes:
+    """A chat completion chunk as OpenAI words it; arguments are JSON."""
+    choice = f'{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{finish}}}'
+    return (
+        '{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-4o-2024-08-06",'
+        f'"service_tier":"default","choices":[{choice}]{rest}}}'
+    ).encode()
+
+
+ROLE = chunk('{"role":"assistant","content":"","refusal":null}')
+TEXT = chunk('{"content":"Hel"}')
+STOP = chunk("{}", '"stop"')
+USAGE = b'{"id":"chatcmpl-1","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}'
+ERROR_EVENT = b'{"error":{"message":"The server had an error","type":"server_error","param":null,"code":null}}'
+
+
+@pytest.mark.parametrize(
+    ("data", "glance"),
+    [
+        pytest.param(ROLE, NOTHING, id="role alone"),
+        pytest.param(chunk('{"role":"assistant","content":null}'), NOTHING, id="role and null"),
+        pytest.param(chunk("{}"), NOTHING, id="empty delta"),
+        pytest.param(chunk('{"content":""}'), NOTHING, id="empty text"),
+        pytest.param(chunk('{"tool_calls":[]}'), NOTHING, id="no tool calls"),
+        pytest.param(TEXT, CONTENT, id="text"),
+        pytest.param(chunk('{"content":" "}'), CONTENT, id="a space"),
+        pytest.param(chunk('{"role":"assistant","content":"Hi"}'), CONTENT, id="role and text"),
+        pytest.param(
+            chunk('{"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":""}}]}'),
+            CONTENT,
+            id="tool call",
+        ),
+        pytest.param(chunk('{"function_call":{"name":"f","arguments":""}}'), CONTENT, id="function call"),
+        pytest.param(chunk('{"content":null,"reasoning_content":"Hmm"}'), CONTENT, id="reasoning"),
+        pytest.param(chunk('{"content":"","reasoning_content":""}'), NOTHING, id="empty reasoning"),
+        pytest.param(chunk('{"refusal":"I cannot"}'), CONTENT, id="refusal"),
+        pytest.param(STOP, FINISHED, id="finish"),
+        pytest.param(chunk('{"content":"!"}', '"length"'), Glance(True, True), id="finish with content"),
+        pytest.param(USAGE, NOTHING, id="usage"),
+        pytest.param(b'{"choices":null}', NOTHING, id="no choices"),
+        pytest.param(b'{"id":"","choices":[],"prompt_filter_results":[]}', NOTHING, id="Azure's filter results"),
+        pytest.param(chunk('{"content":"x"}', rest=',"error":null'), CONTENT, id="null error"),
+        pytest.param(
+            b'{"object":"text_completion","choices":[{"index":0,"text":"Hel","finish_reason":null}]}', CONTENT
+        ),
+        pytest.param(
+            b'{"object":"text_completion","choices":[{"index":0,"text":"","finish_reason":"stop"}]}', FINISHED
+        ),
+        pytest.param(b"[DONE]", FINISHED, id="[DONE]"),
+        pytest.param(ERROR_EVENT, ERROR, id="error object"),
+        pytest.param(b'{"error":"overloaded"}', ERROR, id="error string"),
+        pytest.param(b"", ERROR, id="empty data"),
+        pytest.param(b"<html>502 Bad Gateway</html>", ERROR, id="HTML"),
+        pytest.param(b"[1, 2]", ERROR, id="a list"),
+        pytest.param(b'{"choices":["x"]}', ERROR, id="choice that is none"),
+        pytest.param(TEXT[:-3], ERROR, id="cut"),
+        pytest.param(b'{"choices":[{"text":"\xff"}]}', ERROR, id="no UTF-8"),
+        pytest.param(b'{"choices":' + b"[" * 100_000, ERROR, id="nested without end"),
+    ],
+)
+def test_glance(data: bytes, glance: Glance) -> None:
+    assert completion.glance(data) == glance
+
+
+def test_content_of_any_choice_is_content() -> None:
+    empty, full = b'{"index":0,"delta":{}}', b'{"index":1,"delta":{"content":"x"}}'
+    assert completion.glance(b'{"choices":[' + empty + b"," + full + b"]}").has_content
+
+
+@pytest.mark.parametrize(
+    ("events", "ending"),
+    [
+        pytest.param([TEXT, STOP, USAGE, b"[DONE]"], Ending.WELL, id="all that OpenAI sends"),
+        pytest.param([TEXT, STOP], Ending.WELL, id="no [DONE]"),
+        pytest.param([TEXT, b"[DONE]"], Ending.WELL, id="no finish_reason"),
+        pytest.param([ROLE, TEXT, TEXT], Ending.UNFINISHED, id="cut"),
+        pytest.param([TEXT, USAGE], Ending.UNFINISHED, id="usage is no end"),
+        pytest.param([TEXT, ERROR_EVENT], Ending.WITH_ERROR, id="error"),
+        pytest.param([TEXT, ERROR_EVENT, b"[DONE]"], Ending.WITH_ERROR, id="[DONE] does not mend an error"),
+        pytest.param([], Ending.UNFINISHED, id="nothing"),
+    ],
+)
+def test_ending_of_a_closed_stream(events: list[bytes], ending: Ending) -> None:
+    assert completion.ending([sse.event(data) for data in events]) is ending
+
+
+def test_several_events_in_one_block_are_all_judged() -> None:
+    block = b"".join(map(sse.event, [TEXT, STOP, b"[DONE]"]))
+    assert completion.ending([block, b": ping\n\n"]) is Ending.WELL
+
+
+@pytest.mark.parametrize(
+    ("body", "is_whole"),
+    [
+        (b'{"id":"chatcmpl-1","choices":[{"message":{"role":"assistant","content":"Hi"}}]}', True),
+        (b'{"object":"list","data":[{"embedding":[0.1]}],"error":null}', True),
+        (b' {"choices":[]}\n', True),
+        (ERROR_EVENT, False),
+        (b'{"id":"chatcmpl-1","choices":[{"message":{"rol', False),
+        (b"<!DOCTYPE html><title>502</title>", False),
+        (b"", False),
+        (b"null", False),
+        (b"[]", False),
+        (b'"ok"', False),
+        (b'{"a":1}{"b":2}', False),
+        (b"[" * 100_000, False),
+        (b'{"error":null,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", False),
+    ],
+)
+def test_whole_answer_is_a_json_object_without_an_error(body: bytes, is_whole: bool) -> None:
+    assert completion.is_whole(body) is is_whole
