@@ -1,6 +1,8 @@
 """Starting real things for tests: the proxy in this process or as one of its own, and the model server."""
 
 import json
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -9,9 +11,36 @@ from pathlib import Path
 
 from proxy.app import Hotspare
 from proxy.config.load import parse
+from tests.fakes.upstream import FaultUpstream
 
 ROOT = Path(__file__).parent.parent
 MODEL = "smollm2-135m-instruct"
+
+QUESTION = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 4}
+
+TIMEOUTS = "timeouts: {connect: 500ms, first_content: 700ms, stall: 700ms}"
+
+_ANNOUNCEMENT = re.compile(r"serving on (http://\S+/v1)")
+
+
+def failing_over(upstream: FaultUpstream, local_url: str, extra: str = "api_key: sk-upstream") -> str:
+    """A configuration of one cloud and a local model behind it."""
+    return f"""
+upstreams:
+  - {{name: cloud, base_url: "{upstream.base_url}", {TIMEOUTS}, {extra}}}
+local: {{url: "{local_url}", served_model: {MODEL}}}
+limits: {{deadline: 10s, local_reserve: 5s, drain: 1s}}
+"""
+
+
+def alone(upstream: FaultUpstream, extra: str = "api_key: sk-upstream") -> str:
+    """A configuration of one cloud with nobody behind it."""
+    return f"""
+upstreams:
+  - {{name: cloud, base_url: "{upstream.base_url}", {TIMEOUTS}, {extra}}}
+local: false
+limits: {{deadline: 2s, drain: 1s}}
+"""
 
 
 @asynccontextmanager
@@ -24,6 +53,28 @@ async def running_proxy(config: str) -> AsyncIterator[tuple[Hotspare, str]]:
         yield hotspare, f"http://{host}:{port}/v1"
     finally:
         await hotspare.stop()
+
+
+@contextmanager
+def running_hotspare(config: Path) -> Iterator[str]:
+    """`hotspare serve` as a process of its own; gives its base URL, with /v1.
+
+    It is asked to end with SIGTERM, and has to end well.
+    """
+    command = [sys.executable, "-m", "proxy.cli", "serve", "--config", str(config)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = ""
+        while not (found := _ANNOUNCEMENT.search(said)):
+            line = process.stderr.readline()
+            assert line, f"hotspare ended before it served:\n{said}"
+            said += line
+        try:
+            yield found[1]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=20)
+    assert process.returncode == 0
 
 
 @contextmanager

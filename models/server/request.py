@@ -208,7 +208,8 @@ def _decode(body: bytes, kind: type[_BodyT]) -> _BodyT:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `")
-        raise RequestError(message, param=_param(message, path)) from error
+        param = _param(message, path)
+        raise RequestError(f"Invalid '{param}': {message}" if param else message, param=param) from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise RequestError(f"We could not parse the JSON body of your request: {error}") from error
 

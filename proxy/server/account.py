@@ -68,7 +68,10 @@ def _header_safe(value: str) -> str:
     """Model names come from clients: only visible ASCII may stand in a field (RFC 9110, section 5.5). Many clients
     refuse a head of more than 8 KiB.
     """
-    return "".join(character if " " <= character <= "~" else "?" for character in value[:_FIELD_CHARACTERS])
+    value = value[:_FIELD_CHARACTERS]
+    if value.isascii() and value.isprintable():
+        return value
+    return "".join(character if " " <= character <= "~" else "?" for character in value)
 
 
 ACCOUNT = web.RequestKey("account", Account)

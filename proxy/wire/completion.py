@@ -1,6 +1,6 @@
 """Chat completions and completions (OpenAI API reference): is there content yet, is it whole, did it end well."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -74,12 +74,14 @@ class Ending(Enum):
     WITH_ERROR = auto()
 
 
-def ending(tail: Iterable[bytes]) -> Ending:
+def ending(tail: Sequence[bytes]) -> Ending:
     """Judge a closed stream by its last blocks of whole events.
 
     `[DONE]` or a finish_reason ends it well (some servers never send `[DONE]`). openai-python notices neither one
     missing: it takes a cut answer for a whole one.
     """
+    if tail and tail[-1].rstrip().endswith(DONE) and not any(b'"error"' in block for block in tail):
+        return Ending.WELL
     seen = [glance(data) for block in tail for data in sse.payloads(block)]
     if any(each.is_error for each in seen):
         return Ending.WITH_ERROR

@@ -1,13 +1,12 @@
 """Real parts for integration tests: a scripted upstream, and the real model to fail over to."""
 
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 
+import aiohttp
 import pytest
 
 from tests.fakes.upstream import FaultUpstream
-from tests.running import MODEL, running_model_server
+from tests.running import running_model_server
 
 
 @pytest.fixture
@@ -16,10 +15,12 @@ async def upstream() -> AsyncIterator[FaultUpstream]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def model_file() -> None:
-    """The default model is on this machine."""
-    subprocess.run([sys.executable, "-m", "models", "pull", MODEL], check=True)
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client that shows bodies and headers as they came."""
+    untouched = ("Accept", "Accept-Encoding", "User-Agent")
+    async with aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=untouched) as session:
+        yield session
 
 
 @pytest.fixture(scope="session")

@@ -10,31 +10,9 @@ from openai import APIError, APIStatusError, AsyncOpenAI, BadRequestError, Inter
 
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.upstream import FaultUpstream
-from tests.running import MODEL, running_proxy
+from tests.running import MODEL, QUESTION, TIMEOUTS, alone, failing_over, running_proxy
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
-
-QUESTION = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 4}
-
-TIMEOUTS = "timeouts: {connect: 500ms, first_content: 700ms, stall: 700ms}"
-
-
-def failing_over(upstream: FaultUpstream, local_url: str, extra: str = "api_key: sk-upstream") -> str:
-    return f"""
-upstreams:
-  - {{name: cloud, base_url: "{upstream.base_url}", {TIMEOUTS}, {extra}}}
-local: {{url: "{local_url}", served_model: {MODEL}}}
-limits: {{deadline: 10s, local_reserve: 5s, drain: 1s}}
-"""
-
-
-def alone(upstream: FaultUpstream, extra: str = "api_key: sk-upstream") -> str:
-    return f"""
-upstreams:
-  - {{name: cloud, base_url: "{upstream.base_url}", {TIMEOUTS}, {extra}}}
-local: false
-limits: {{deadline: 2s, drain: 1s}}
-"""
 
 
 @asynccontextmanager

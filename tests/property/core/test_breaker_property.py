@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
