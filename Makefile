@@ -16,7 +16,8 @@ MODEL ?= smollm2-135m-instruct
 PROGRESS = awk '\
   /^ *\[[0-9]+\/[0-9]+\]/ { match($$0, /\[[0-9]+\/[0-9]+\]/); step = substr($$0, RSTART, RLENGTH); \
     if (step ~ /[0-9]*0\// || step ~ /\[1\//) { print "    compiling llama.cpp " step; fflush() } next } \
-  /Successfully installed|ERROR|error:|fatal/ { print "    " $$0; fflush() }'
+  /Successfully installed.* hotspare/ { print "    installed"; fflush() } \
+  /ERROR|error:|fatal/ { print "    " $$0; fflush() }'
 
 .PHONY: help serve test lint bench check clean
 

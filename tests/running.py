@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from proxy.app import Hotspare
 from proxy.config.load import parse
@@ -16,7 +17,7 @@ from tests.fakes.upstream import FaultUpstream
 ROOT = Path(__file__).parent.parent
 MODEL = "smollm2-135m-instruct"
 
-QUESTION = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 4}
+QUESTION: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 4}
 
 TIMEOUTS = "timeouts: {connect: 500ms, first_content: 700ms, stall: 700ms}"
 

@@ -1,0 +1,131 @@
+"""The `hotspare` command, as somebody at a terminal meets it."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import proxy
+from tests.running import MODEL, ROOT, running_hotspare
+
+pytestmark = pytest.mark.slow
+
+FIVE_MISTAKES = """\
+listen: 127.0.0.1:99999
+upstreams:
+  - name: cloud
+    base_url: ftp://api.example.com/v1
+    timeouts: {connect: 2 parsecs}
+    api_key: ${NO_SUCH_VARIABLE}
+local: false
+limits:
+  boddy: 1MiB
+"""
+
+
+def hotspare(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "proxy.cli", *arguments]
+    inherited = {name: value for name, value in os.environ.items() if name != "HOTSPARE_CONFIG"}
+    return subprocess.run(
+        command, cwd=ROOT, env=inherited | environment, capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "hotspare.yaml"
+
+
+def test_version_is_the_packages() -> None:
+    ran = hotspare("--version")
+    assert (ran.returncode, ran.stdout) == (0, f"hotspare {proxy.__version__}\n")
+
+
+def test_help_names_every_command() -> None:
+    ran = hotspare("--help")
+    assert ran.returncode == 0
+    assert all(f"\n    {command} " in ran.stdout for command in ("serve", "check", "model"))
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_help_of_a_command_has_an_example(command: str) -> None:
+    ran = hotspare(command, "--help")
+    assert ran.returncode == 0
+    assert f"example: hotspare {command} --config config.example.yaml" in ran.stdout
+    assert "HOTSPARE_CONFIG" in ran.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["launch"], ["serve", "--fast"]])
+def test_wrong_usage_is_explained(arguments: list[str]) -> None:
+    ran = hotspare(*arguments)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("usage: hotspare")
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_every_mistake_of_a_configuration_is_told_with_place_and_remedy(command: str, config: Path) -> None:
+    config.write_text(FIVE_MISTAKES)
+    ran = hotspare(command, "--config", str(config))
+    told = [line.split(": ", 2) for line in ran.stderr.splitlines()]
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert [(place, key) for place, key, _ in told] == [
+        (f"{config}:1", "listen"),
+        (f"{config}:4", "upstreams[0].base_url"),
+        (f"{config}:5", "upstreams[0].timeouts.connect"),
+        (f"{config}:6", "upstreams[0].api_key"),
+        (f"{config}:9", "limits.boddy"),
+    ]
+    assert all("; " in text for _, _, text in told), "a problem, then a remedy"
+
+
+def test_configuration_that_is_not_there_is_told(config: Path) -> None:
+    ran = hotspare("serve", "--config", str(config))
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == f"{config}: cannot be read: No such file or directory; give the path of a readable YAML file\n"
+
+
+def test_configuration_may_be_named_by_the_environment(config: Path) -> None:
+    config.write_text("boddy: 1")
+    ran = hotspare("serve", HOTSPARE_CONFIG=str(config))
+    assert ran.returncode == 2
+    assert ran.stderr.startswith(f"{config}:1: boddy: ")
+
+
+def test_port_in_use_is_told_with_a_remedy(config: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config.write_text(
+            f"listen: 127.0.0.1:{port}\nupstreams: [{{name: c, base_url: 'http://127.0.0.1:9/v1'}}]\nlocal: false"
+        )
+        ran = hotspare("serve", "--config", str(config))
+    assert ran.returncode == 1
+    assert f"hotspare: cannot listen on 127.0.0.1:{port}: " in ran.stderr
+    assert "change 'listen'" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_serve_ends_well_when_asked_to(config: Path) -> None:
+    config.write_text("listen: 127.0.0.1:0\nupstreams: [{name: c, base_url: 'http://127.0.0.1:9/v1'}]\nlocal: false")
+    with running_hotspare(config) as base_url:
+        port = int(base_url.removesuffix("/v1").rpartition(":")[2])
+        socket.create_connection(("127.0.0.1", port)).close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
+def test_model_list_shows_the_default_model() -> None:
+    ran = hotspare("model", "list")
+    assert ran.returncode == 0
+    header, *rows = ran.stdout.splitlines()
+    assert header.split() == ["NAME", "SIZE", "CONTEXT", "LICENCE", "WHERE"]
+    assert any(row.split()[0] == MODEL for row in rows)
+
+
+def test_wrong_usage_of_model_is_explained() -> None:
+    ran = hotspare("model", "launch")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "try `hotspare model --help`" in ran.stderr
