@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 fine, 1 failed, 2 wrong usage or configuration."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["model"]:
-        os.execv(sys.executable, [sys.executable, "-m", "models", *given[1:]])  # noqa: S606 - our own package
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "models", *given[1:]])  # noqa: S606 - our own package
     options = _parser().parse_args(given)
     run: Callable[[Config], int] = options.run
     try:
@@ -94,8 +94,10 @@ def _serve(config: Config) -> int:
     from proxy.app import serve
     from proxy.telemetry import log
 
-    log.configure(config.log.format, config.log.level)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        log.configured(config.log.format, config.log.level),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         runner.run(serve(config))
     return EXIT_OK
 
@@ -106,8 +108,8 @@ def _check(config: Config) -> int:
     from proxy.check import check
     from proxy.telemetry import log
 
-    log.configure("human", "error")
-    return EXIT_OK if asyncio.run(check(config, sys.stdout)) else EXIT_FAILED
+    with log.configured("human", "error"):
+        return EXIT_OK if asyncio.run(check(config, sys.stdout)) else EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -3,7 +3,11 @@
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from logging.handlers import QueueHandler, QueueListener
+from queue import Full, Queue
 from typing import Any, TextIO
 
 from proxy.core.breaker import State
@@ -22,14 +26,56 @@ _LOGGER = logging.getLogger("hotspare")
 _FIELDS = "fields"
 
 
-def configure(log_format: str, level: str, stream: TextIO = sys.stderr) -> None:
-    """Set up logging for the process."""
+_QUEUE_LINES = 10_000
+_LAST_LINES_SECONDS = 1.0
+
+
+@contextmanager
+def configured(log_format: str, level: str, stream: TextIO = sys.stderr) -> Iterator[None]:
+    """Log to `stream` while the context lasts, from a thread of its own: a pipe that nobody reads must not stop the
+    event loop. Lines beyond what the queue holds are dropped.
+    """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_HumanFormatter() if resolved(log_format, stream) == "human" else _JsonFormatter())
+    queue: Queue[logging.LogRecord | None] = Queue(_QUEUE_LINES)
+    listener = _Listener(queue, handler)
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    handlers_before, level_before = root.handlers[:], root.level
+    root.handlers[:] = [_Enqueue(queue)]
     root.setLevel(level.upper())
     logging.getLogger("asyncio").setLevel("WARNING")
+    listener.start()
+    try:
+        yield
+    finally:
+        listener.stop()
+        root.handlers[:] = handlers_before
+        root.setLevel(level_before)
+
+
+class _Listener(QueueListener):
+    def __init__(self, lines: "Queue[logging.LogRecord | None]", handler: logging.Handler) -> None:
+        super().__init__(lines, handler)
+        self._lines = lines
+
+    def stop(self) -> None:
+        """Write what is queued, unless nobody reads it: then leave it."""
+        if self._thread is None:
+            return
+        with suppress(Full):
+            self._lines.put(None, timeout=_LAST_LINES_SECONDS)
+        self._thread.join(_LAST_LINES_SECONDS)
+
+
+class _Enqueue(QueueHandler):
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """As it is: the listener lives in the same process, and formats it."""
+        return record
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Never wait."""
+        with suppress(Full):
+            self.queue.put_nowait(record)
 
 
 def resolved(log_format: str, stream: TextIO = sys.stderr) -> str:

@@ -46,8 +46,8 @@ class ModelServerSettings:
 
     @property
     def command(self) -> Sequence[str]:
-        """The child's command line."""
-        return (sys.executable, "-m", "models", "serve", "--supervised", "--socket", self.socket, *self.arguments)
+        """The child's command line. -P: a folder `models` where the proxy was started is somebody else's."""
+        return (sys.executable, "-P", "-m", "models", "serve", "--supervised", "--socket", self.socket, *self.arguments)
 
 
 class ModelServer:

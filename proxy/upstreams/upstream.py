@@ -123,9 +123,8 @@ class Upstream:
         own = dict(self._identity.extra_fields)
         if self._identity.api_key:
             own["authorization"] = f"Bearer {self._identity.api_key}"
-        dropped = _OURS | own.keys() | (frozenset() if self._identity.forwards_client_key else headers.CREDENTIALS)
-        if self._identity.api_key:
-            dropped |= headers.CREDENTIALS
+        credentials = frozenset() if self._identity.forwards_client_key else headers.CREDENTIALS
+        dropped = _OURS | own.keys() | credentials
         passed = headers.without(headers.end_to_end(call.fields), dropped)
         return [*passed, *own.items(), *_framing(call), ("Via", headers.VIA)]
 

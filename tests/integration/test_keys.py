@@ -3,8 +3,6 @@
 import asyncio
 import hashlib
 import io
-import logging
-from collections.abc import Iterator
 
 import aiohttp
 import pytest
@@ -285,17 +283,6 @@ async def test_answer_tells_who_gave_it(stream: bool, upstream: FaultUpstream, s
     assert answer.headers.getall("Via") == ["1.1 hotspare"]
 
 
-@pytest.fixture
-def logged() -> Iterator[io.StringIO]:
-    """Everything that is logged from DEBUG up, as it is written in production."""
-    root, asyncio_logger = logging.getLogger(), logging.getLogger("asyncio")
-    before = (root.handlers[:], root.level, asyncio_logger.level)
-    stream = io.StringIO()
-    log.configure("json", "debug", stream)
-    yield stream
-    root.handlers[:], root.level, asyncio_logger.level = before
-
-
 WAYS_TO_FAIL = [
     Behaviour.OK,
     Behaviour.RESET,
@@ -312,22 +299,24 @@ WAYS_TO_FAIL = [
 @pytest.mark.slow
 @pytest.mark.parametrize("behaviour", WAYS_TO_FAIL, ids=lambda behaviour: behaviour.name.lower())
 async def test_no_key_and_no_prompt_is_ever_told(
-    behaviour: Behaviour, upstream: FaultUpstream, session: aiohttp.ClientSession, logged: io.StringIO
+    behaviour: Behaviour, upstream: FaultUpstream, session: aiohttp.ClientSession
 ) -> None:
     upstream.behaviour = behaviour
     told = []
     config = alone(upstream, "api_key: sk-upstream, headers: {x-tenant: secret-tenant}") + clients()
-    async with running_proxy(config) as (_, base_url):
-        posts = [
-            session.post(f"{base_url}{path}", json={**PRIVATE, "stream": stream}, headers=CREDENTIALS)
-            for path, stream in (("/chat/completions", False), ("/chat/completions", True), ("/files", False))
-        ]
-        for answer in await asyncio.gather(*posts):
-            if answer.status != 200:  # an answer of 200 may well repeat the prompt, as the echo does
+    logged = io.StringIO()
+    with log.configured("json", "debug", logged):
+        async with running_proxy(config) as (_, base_url):
+            posts = [
+                session.post(f"{base_url}{path}", json={**PRIVATE, "stream": stream}, headers=CREDENTIALS)
+                for path, stream in (("/chat/completions", False), ("/chat/completions", True), ("/files", False))
+            ]
+            for answer in await asyncio.gather(*posts):
+                if answer.status != 200:  # an answer of 200 may well repeat the prompt, as the echo does
+                    told.append(await answer.text())
+                answer.close()
+            async with session.get(base_url.replace("/v1", "/metrics")) as answer:
                 told.append(await answer.text())
-            answer.close()
-        async with session.get(base_url.replace("/v1", "/metrics")) as answer:
-            told.append(await answer.text())
     told.append(logged.getvalue())
     assert '"message": "request"' in logged.getvalue()
     secrets = (CLIENT_KEY, "sk-upstream", "secret-tenant", PROMPT)
@@ -344,7 +333,10 @@ async def test_no_key_and_no_prompt_is_ever_told(
         b'{"model":"m","messages":"a very private question\xff"}',
     ],
 )
-async def test_refusal_of_a_body_does_not_repeat_it(body: bytes, upstream: FaultUpstream, logged: io.StringIO) -> None:
-    async with running_proxy(alone(upstream)) as (_, base_url), connected(base_url) as connection:
-        answer = await connection.ask(request("POST", "/v1/chat/completions", body))
+async def test_refusal_of_a_body_does_not_repeat_it(body: bytes, upstream: FaultUpstream) -> None:
+    logged = io.StringIO()
+    with log.configured("json", "debug", logged):
+        async with running_proxy(alone(upstream)) as (_, base_url), connected(base_url) as connection:
+            answer = await connection.ask(request("POST", "/v1/chat/completions", body))
+    assert '"message": "request"' in logged.getvalue()
     assert PROMPT not in f"{answer.body!r} {logged.getvalue()}"

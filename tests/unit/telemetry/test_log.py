@@ -3,7 +3,7 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
+import threading
 from datetime import datetime
 from typing import Any
 
@@ -26,17 +26,6 @@ from proxy.telemetry.events import (
 )
 
 
-@pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    """Logging is the process's, not ours: put it back."""
-    root, asyncio_logger = logging.getLogger(), logging.getLogger("asyncio")
-    handlers, level, asyncio_level = root.handlers[:], root.level, asyncio_logger.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    asyncio_logger.setLevel(asyncio_level)
-
-
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -44,10 +33,10 @@ class Terminal(io.StringIO):
 
 def written(*events: Event, log_format: str = "json", level: str = "debug", to: io.StringIO | None = None) -> str:
     stream = io.StringIO() if to is None else to
-    log.configure(log_format, level, stream)
-    sink = log.LogSink()
-    for event in events:
-        sink(event)
+    with log.configured(log_format, level, stream):
+        sink = log.LogSink()
+        for event in events:
+            sink(event)
     return stream.getvalue()
 
 
@@ -185,7 +174,22 @@ def test_format_follows_the_terminal_unless_it_is_told(log_format: str, stream: 
 
 def test_other_libraries_speak_in_the_same_format() -> None:
     stream = io.StringIO()
-    log.configure("json", "info", stream)
-    logging.getLogger("aiohttp.server").warning("Error %s", "handling request")
+    with log.configured("json", "info", stream):
+        logging.getLogger("aiohttp.server").warning("Error %s", "handling request")
     found = json.loads(stream.getvalue())
     assert (found["logger"], found["message"]) == ("aiohttp.server", "Error handling request")
+
+
+def test_reader_that_stopped_reading_stops_nobody() -> None:
+    class Stuck(io.StringIO):
+        def write(self, _: str) -> int:
+            reading_again.wait()
+            return 0
+
+    reading_again = threading.Event()
+    with log.configured("json", "info", Stuck()):
+        sink = log.LogSink()
+        for _ in range(20_000):
+            sink(ModelServerChanged(Phase.READY))
+        reading_again.set()
+    assert reading_again.is_set()
