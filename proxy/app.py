@@ -270,5 +270,5 @@ def _request_stop(stopping: asyncio.Event, main: asyncio.Task[None] | None) -> N
 
 def _announce(hotspare: Hotspare, config: Config) -> None:
     host, port = hotspare.addresses[-1]
-    order = " → ".join(config.default_route.to)
+    order = ", then ".join(config.default_route.to)
     _LOGGER.info("serving on http://%s:%d/v1 (%s); point an OpenAI SDK's base_url there", host, port, order)

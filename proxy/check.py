@@ -6,14 +6,14 @@ import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TextIO
 
 from proxy.app import identity, model_server_settings
 from proxy.clock import SystemClock
-from proxy.config.schema import LOCAL, Config, LocalSettings, UpstreamSettings
+from proxy.config.schema import LOCAL, Config, LocalSettings, LogSettings, UpstreamSettings
 from proxy.core.outcome import KeyOwner, Kind, kind_of_status
 from proxy.telemetry.events import Event, ModelServerChanged
 from proxy.upstreams.local import ModelServer
@@ -56,7 +56,7 @@ class Finding:
 async def check(config: Config, out: TextIO) -> bool:
     """Check everything, print each finding as it comes; True if all is fine."""
     all_fine = True
-    _print(out, Finding("configuration", "valid", True, " → ".join(config.default_route.to)))
+    _print(out, Finding("configuration", "valid", True, ", then ".join(config.default_route.to)))
     async for finding in _findings(config, out):
         _print(out, finding)
         all_fine &= finding.is_fine
@@ -142,7 +142,8 @@ async def _check_model(config: Config, out: TextIO) -> Finding:
     """Start the model server as `serve` would, and wait until it has produced a token."""
     assert config.local is not None
     folder = Path(tempfile.mkdtemp(prefix="hotspare-check-"))
-    settings = model_server_settings(config.local, config, folder)
+    quiet = replace(config, log=LogSettings(format="human", level="error"))
+    settings = model_server_settings(config.local, quiet, folder)
     server = ModelServer(settings, SystemClock(), random.Random(), lambda event: _tell(event, out))
     running = asyncio.create_task(server.run())
     try:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 
 from proxy.config.build import build
@@ -18,7 +19,8 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise _unusable(path, f"cannot be read: {error.strerror}", "give the path of a readable YAML file") from error
+        remedy = "name one by --config; config.example.yaml is a start"
+        raise _unusable(path, f"cannot be read: {error.strerror}", remedy) from error
     except UnicodeDecodeError as error:
         raise _unusable(path, "is not UTF-8", "save it as UTF-8") from error
     return parse(text, environment, file=str(path))
@@ -39,9 +41,10 @@ def parse(text: str, environment: Mapping[str, str], *, file: str) -> Config:
 
 
 def _broken_rules(config: Config, reading: Reading, file: str) -> Iterator[Fault]:
+    known = [field.name for field in fields(Config)]
     faulty = {_segments(fault.key)[0] for fault in reading.faults}
-    if not faulty <= {field.name for field in fields(Config)}:
-        return  # A section under a misspelt name is missed by every rule.
+    # A section under a misspelt name looks absent to the rules that read it.
+    faulty.update(near for key in faulty.difference(known) for near in get_close_matches(key, known, n=1))
     for key, problem, remedy in findings(config, reading.lines.keys(), faulty):
         yield Fault(file, _line_of(key, reading.lines), key, problem, remedy)
 

@@ -261,3 +261,7 @@ def test_models_without_a_route_go_to_everybody_and_local_last() -> None:
 
 def test_default_route_leaves_out_a_local_model_that_is_off() -> None:
     assert read(OPENAI + "local: false").default_route.to == ("openai",)
+
+
+def test_misspelt_section_silences_only_the_rules_that_read_it() -> None:
+    assert places_of("listen: 0.0.0.0:80\nupstream: []\n") == [(1, "listen"), (2, "upstream")]
