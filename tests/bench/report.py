@@ -47,6 +47,7 @@ _FOOTPRINT_ROWS = (
     Row("memory when idle, MB", "idle_rss_bytes", 1e-6, 1),
     Row("memory per open stream, KB", "rss_bytes_per_stream", 1e-3, 1),
 )
+_TITLE = "# The proxy against going direct, by `make bench`"
 _NOTES = (
     "In parentheses: what is added to going direct, or the share of the direct rate. Mock and driver share a core, so "
     "the direct rates are what they can offer at most; a proxy whose core is not busy was held back by them, and its "
@@ -61,7 +62,7 @@ def render(machine: str, direct: str, loads: Mapping[str, Figures], footprints: 
     base = loads[direct]
     lines += [_line(row, [_compared(row, figures, base) for figures in loads.values()]) for row in _LOAD_ROWS]
     lines += [_line(row, [_plain(row, footprints.get(name)) for name in names]) for row in _FOOTPRINT_ROWS]
-    return "\n".join([f"{machine}.", "", *lines, "", _NOTES, ""])
+    return "\n".join([_TITLE, "", f"{machine}.", "", *lines, "", _NOTES, ""])
 
 
 def _line(row: Row, cells: list[str]) -> str:
