@@ -21,6 +21,7 @@ from proxy.upstreams.transport import AttemptFailed
 from proxy.upstreams.upstream import Call, Upstream
 
 _UPSTREAM_SECONDS = 10.0
+_GLANCE_SECONDS = 0.2
 _MODEL_SECONDS = 600.0
 """Long enough for a first download of the default model on a slow line."""
 
@@ -157,9 +158,10 @@ async def _check_model(config: Config, out: TextIO) -> Finding:
 async def _wait_ready(server: ModelServer) -> Finding:
     try:
         async with asyncio.timeout(_MODEL_SECONDS):
-            while not await server.wait(1.0):
+            while not await server.wait(_GLANCE_SECONDS):
                 if server.trouble:
                     return Finding(LOCAL, "model", False, server.trouble)
+                await asyncio.sleep(_GLANCE_SECONDS)  # while it fetches, the gate says no at once
     except TimeoutError:
         return Finding(LOCAL, "model", False, f"not ready within {_MODEL_SECONDS:g} s")
     return Finding(LOCAL, "model", True, ", ".join(f"{name}={value}" for name, value in server.facts.items()))

@@ -85,10 +85,8 @@ def test_every_mistake_of_a_configuration_is_told_with_place_and_remedy(command:
 def test_configuration_that_is_not_there_is_told(config: Path) -> None:
     ran = hotspare("serve", "--config", str(config))
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert (
-        ran.stderr
-        == f"{config}: cannot be read: No such file or directory; name one by --config; config.example.yaml is a start\n"
-    )
+    remedy = "name one by --config; config.example.yaml is a start"
+    assert ran.stderr == f"{config}: cannot be read: No such file or directory; {remedy}\n"
 
 
 def test_configuration_may_be_named_by_the_environment(config: Path) -> None:
