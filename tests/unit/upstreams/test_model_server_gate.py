@@ -89,6 +89,7 @@ def test_step_that_takes_too_long_is_a_hang(age: object, is_hung: bool) -> None:
 
 def test_command_starts_the_model_server_on_its_socket() -> None:
     assert SETTINGS.command[1:] == (
+        "-P",
         "-m",
         "models",
         "serve",
