@@ -102,17 +102,23 @@ class ModelServer:
         """Keep one child running until cancelled; then end it."""
         while True:
             self._enter(Phase.STARTING)
-            self._process = await self._spawn()
             started_at = self._clock.monotonic()
-            try:
-                why = await self._watch(self._process)
-            finally:
-                self._open.clear()
-                await self._end(self._process)
-                self._process = None
-            self.trouble = why
-            self._enter(Phase.DOWN, why)
+            self.trouble = await self._one_life()
+            self._enter(Phase.DOWN, self.trouble)
             await self._pause(self._clock.monotonic() - started_at)
+
+    async def _one_life(self) -> str:
+        """Start a child and follow it to its end; return why it ended."""
+        try:
+            self._process = await self._spawn()
+        except OSError as error:  # no memory or no process to be had: that passes
+            return f"cannot be started: {error.strerror}"
+        try:
+            return await self._watch(self._process)
+        finally:
+            self._open.clear()
+            await self._end(self._process)
+            self._process = None
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
