@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -93,6 +94,18 @@ async def test_model_that_cannot_be_had_is_a_clear_503_at_once() -> None:
             await client.chat.completions.create(**QUESTION)
         assert "no-such-file.gguf" in hotspare.model_server.trouble
     assert caught.value.response.headers["x-should-retry"] == "false"
+
+
+async def test_model_server_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/no/such/python")
+        async with offline() as (hotspare, client):
+            await changed(hotspare, lambda it: bool(it.model_server and it.model_server.trouble))
+            assert hotspare.model_server
+            assert "cannot be started" in hotspare.model_server.trouble
+            patched.undo()
+            answer = await client.chat.completions.create(**QUESTION)
+    assert answer.model == MODEL
 
 
 async def test_stopped_proxy_leaves_no_model_server_behind() -> None:
