@@ -142,7 +142,13 @@ class Exchange:
         self.close()
 
     def close(self) -> None:
-        """Free the connection, or cut it if the answer has not ended."""
+        """Free the connection, or cut it if the answer has not ended.
+
+        Cut, not closed: closing would wait for an upstream that does not read to take the rest of a large body.
+        """
+        connection = self._response.connection
+        if connection is not None and connection.transport is not None:
+            connection.transport.abort()
         self._response.close()
 
     @property
