@@ -16,7 +16,7 @@ from proxy.clock import SystemClock
 from proxy.config.schema import LOCAL, Config, LocalSettings, LogSettings, UpstreamSettings
 from proxy.core.outcome import KeyOwner, Kind, kind_of_status
 from proxy.telemetry.events import Event, ModelServerChanged
-from proxy.upstreams.local import ModelServer
+from proxy.upstreams.local import ModelServer, summary
 from proxy.upstreams.transport import AttemptFailed
 from proxy.upstreams.upstream import Call, Upstream
 
@@ -164,7 +164,7 @@ async def _wait_ready(server: ModelServer) -> Finding:
                 await asyncio.sleep(_GLANCE_SECONDS)  # while it fetches, the gate says no at once
     except TimeoutError:
         return Finding(LOCAL, "model", False, f"not ready within {_MODEL_SECONDS:g} s")
-    return Finding(LOCAL, "model", True, ", ".join(f"{name}={value}" for name, value in server.facts.items()))
+    return Finding(LOCAL, "model", True, summary(server.facts))
 
 
 def _tell(event: Event, out: TextIO) -> None:

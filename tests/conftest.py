@@ -1,12 +1,15 @@
 """Settings for the whole suite, and the one thing that several kinds of tests need: the model's file."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from models.catalog.catalog import DEFAULT_MODEL
+from models.catalog.locate import models_folder, resolve
 
 # A shared two-core machine pauses whole processes: how long one example takes says nothing about the code.
 settings.register_profile("hotspare", deadline=None, max_examples=100)
@@ -14,6 +17,7 @@ settings.load_profile("hotspare")
 
 
 @pytest.fixture(scope="session")
-def model_file() -> None:
-    """The default model is on this machine."""
-    subprocess.run([sys.executable, "-m", "models", "pull", DEFAULT_MODEL], check=True)
+def model_file() -> Path:
+    """The default model's file, pulled if it is not here."""
+    subprocess.run([sys.executable, "-m", "models", "pull", DEFAULT_MODEL], check=True, timeout=600)
+    return resolve(DEFAULT_MODEL, models_folder(os.environ)).path

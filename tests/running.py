@@ -1,6 +1,5 @@
 """Starting real things for tests: the proxy in this process or as one of its own, and the model server."""
 
-import json
 import re
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from typing import Any
 from proxy.app import Hotspare
 from proxy.config.load import parse
 from tests.fakes.upstream import FaultUpstream
+from tests.model_child import Child
 
 ROOT = Path(__file__).parent.parent
 MODEL = "smollm2-135m-instruct"
@@ -79,13 +79,19 @@ def running_hotspare(config: Path) -> Iterator[str]:
 
 
 @contextmanager
-def running_model_server(socket: Path) -> Iterator[str]:
-    """The real model server on a unix socket, ready; gives its URL. It goes when its standard input is closed."""
-    command = [sys.executable, "-m", "models", "serve", "--supervised", "--socket", str(socket), "--model", MODEL]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        events = (json.loads(line)["event"] for line in process.stdout)
-        assert "ready" in events, "the model server ended before it was ready"
-        yield f"unix://{socket}"
-        process.stdin.close()
+def running_model_server() -> Iterator[str]:
+    """The real model server on a unix socket, ready; gives its URL."""
+    child = Child("--model", MODEL)
+    try:
+        child.lines_until("ready")
+        yield f"unix://{child.socket}"
+    finally:
+        child.close()
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process that may not be our child is neither gone nor a zombie that its new parent has yet to reap."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -1,11 +1,10 @@
 """The driver of failover: performs what core/failover.py decides, and tells it what came of that."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from proxy.clock import Clock
 from proxy.core.breaker import Permit, Refusal
@@ -49,9 +48,9 @@ class Relay:
         drive = _Drive(self, request, account, Question(call, seen.model, seen.is_stream), plan)
         return await drive.run()
 
-    def failover(self, question: Question, plan: Plan, now: float) -> tuple[Failover, float]:
+    def failover(self, request: web.Request, question: Question, plan: Plan, now: float) -> tuple[Failover, float]:
         """The machine for one request, and its deadline (a monotonic instant)."""
-        seconds, kind = _deadline(question, self.settings)
+        seconds, kind = _deadline(request.headers, self.settings)
         machine = Failover(
             plan.candidates,
             self.settings.timeouts,
@@ -68,9 +67,9 @@ def _needs(seen: Peek, endpoint: Endpoint) -> frozenset[Need]:
     return frozenset(needs | {Need.EMBEDDINGS} if endpoint is Endpoint.EMBEDDINGS else needs)
 
 
-def _deadline(question: Question, settings: ServerSettings) -> tuple[float, Kind]:
+def _deadline(fields: Mapping[str, str], settings: ServerSettings) -> tuple[float, Kind]:
     """Ours, or the client's own where that is shorter, less a twentieth: an answer has to arrive before it hangs up."""
-    patience_seconds = headers.client_timeout_seconds(CIMultiDict(question.call.fields))
+    patience_seconds = headers.client_timeout_seconds(fields)
     if patience_seconds is None or patience_seconds * 0.95 >= settings.deadline_seconds:
         return settings.deadline_seconds, Kind.DEADLINE
     return patience_seconds * 0.95, Kind.CLIENT_DEADLINE
@@ -95,7 +94,7 @@ class _Drive:
         self._account = account
         self._question = question
         self._plan = plan
-        self._machine, self._deadline_at = relay.failover(question, plan, account.started_at)
+        self._machine, self._deadline_at = relay.failover(request, question, plan, account.started_at)
         self._answer: WholeAnswer | None = None
         self._response: web.StreamResponse | None = None
 

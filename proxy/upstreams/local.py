@@ -166,7 +166,7 @@ class ModelServer:
                 self.facts = {name: value for name, value in message.items() if name != "event"}
                 self.trouble = ""
                 self._has_failed = False
-                self._enter(Phase.READY, _summary(self.facts))
+                self._enter(Phase.READY, summary(self.facts))
                 self._open.set()
             case "beat" if self._phase is Phase.READY:
                 self._open.set()
@@ -215,5 +215,6 @@ def _phase(word: object) -> Phase:
     return next((phase for phase in Phase if phase.value == word), Phase.STARTING)
 
 
-def _summary(facts: Mapping[str, Any]) -> str:
+def summary(facts: Mapping[str, Any]) -> str:
+    """What a child said of itself, on one line."""
     return ", ".join(f"{name}={value}" for name, value in facts.items())

@@ -1,6 +1,7 @@
 """The real SDK, the real proxy as a process of its own, and the real model behind it."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from openai import AsyncOpenAI, OpenAI
@@ -19,7 +20,7 @@ PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture(scope="session")
-def offline_url(model_file: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def offline_url(model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`hotspare serve` without a cloud, once its model answers."""
     config = tmp_path_factory.mktemp("offline") / "hotspare.yaml"
     config.write_text(OFFLINE)

@@ -1,6 +1,7 @@
 """Real parts for integration tests: a scripted upstream, and the real model to fail over to."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -24,7 +25,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.fixture(scope="session")
-def local_url(model_file: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def local_url(model_file: Path) -> Iterator[str]:
     """One real model server for all tests that only need somebody to fail over to."""
-    with running_model_server(tmp_path_factory.mktemp("model") / "model.sock") as url:
+    with running_model_server() as url:
         yield url

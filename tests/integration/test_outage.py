@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from openai import APIError, AsyncOpenAI
 
-from tests.running import ROOT
+from tests.running import ROOT, is_running
 
 pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.usefixtures("model_file")]
 
@@ -210,11 +210,3 @@ async def test_sigterm_finishes_running_streams_and_exits_0(tmp_path: Path) -> N
 
 def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def is_running(pid: int) -> bool:
-    """Neither gone nor a zombie that its new parent has yet to reap."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

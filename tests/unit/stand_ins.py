@@ -1,4 +1,4 @@
-"""What stands in for time and for the far end, so that no test waits and none opens a socket."""
+"""What stands in for time, the far end and a request that is over: no test waits and none opens a socket."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from multidict import CIMultiDict
 
+from proxy.telemetry.events import Endpoint, RequestEnded, Result
 from proxy.upstreams.transport import AttemptFailed, Exchange, Outgoing, Transport
 from proxy.upstreams.upstream import Call, Identity, Upstream
 from proxy.wire.headers import Fields
@@ -100,3 +101,23 @@ class FakeUpstream(Upstream):
 def call(*fields: tuple[str, str], body: bytes = b'{"model":"gpt-5"}', target: str = "/chat/completions") -> Call:
     """A client's request."""
     return Call("POST", target, list(fields), body)
+
+
+def request_ended(**facts: object) -> RequestEnded:
+    """A streamed request that acme answered, but for the facts given."""
+    usual: dict[str, object] = {
+        "request_id": "req-1",
+        "client": "",
+        "endpoint": Endpoint.CHAT,
+        "method": "POST",
+        "is_stream": True,
+        "result": Result.ANSWERED,
+        "status": 200,
+        "upstream": "acme",
+        "attempts": 1,
+        "tried": (),
+        "losses": (),
+        "seconds": 1.23456789,
+        "first_content_seconds": None,
+    }
+    return RequestEnded(**(usual | facts))  # type: ignore[arg-type]

@@ -1,25 +1,13 @@
 """The real model and a server that runs it."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
-from model_child import Child
 
-from models.catalog.catalog import DEFAULT_MODEL
-from models.catalog.locate import models_folder, resolve
-
-
-@pytest.fixture(scope="session")
-def model_file() -> Path:
-    """The default model's file, pulled if it is not here."""
-    subprocess.run([sys.executable, "-m", "models", "pull", DEFAULT_MODEL], check=True, timeout=600)
-    return resolve(DEFAULT_MODEL, models_folder(os.environ)).path
+from tests.model_child import Child
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession
-from model_child import Child
+
+from tests.model_child import Child
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from model_child import Child
+
+from tests.model_child import Child
+from tests.running import is_running
 
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
@@ -95,14 +97,6 @@ def test_sigkill_of_the_parent_ends_the_server(model_file: Path, tmp_path: Path)
     while is_running(pid):
         pass
     parent.stdout.close()
-
-
-def is_running(pid: int) -> bool:
-    status = Path(f"/proc/{pid}/stat")
-    try:
-        return status.read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 async def test_posts_before_ready_are_503_still_loading(tmp_path: Path) -> None:

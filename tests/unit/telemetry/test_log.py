@@ -16,14 +16,13 @@ from proxy.telemetry import log
 from proxy.telemetry.events import (
     AttemptEnded,
     BreakerChanged,
-    Endpoint,
     Event,
     FaultCaught,
     ModelServerChanged,
     Phase,
-    RequestEnded,
     Result,
 )
+from tests.unit.stand_ins import request_ended
 
 
 class Terminal(io.StringIO):
@@ -45,25 +44,6 @@ def entry(event: Event) -> dict[str, Any]:
     return found
 
 
-def request(**facts: object) -> RequestEnded:
-    usual: dict[str, object] = {
-        "request_id": "req-1",
-        "client": "",
-        "endpoint": Endpoint.CHAT,
-        "method": "POST",
-        "is_stream": True,
-        "result": Result.ANSWERED,
-        "status": 200,
-        "upstream": "acme",
-        "attempts": 1,
-        "tried": (),
-        "losses": (),
-        "seconds": 1.23456789,
-        "first_content_seconds": None,
-    }
-    return RequestEnded(**(usual | facts))  # type: ignore[arg-type]
-
-
 def attempt(kind: Kind, detail: str = "") -> AttemptEnded:
     return AttemptEnded("req-1", "acme", 1, Outcome(kind, detail=detail), 0.1, None, None)
 
@@ -72,18 +52,19 @@ BREAKER = BreakerChanged("acme", "gpt-5", State.CLOSED, State.OPEN, Kind.RESET)
 
 
 def test_json_line_has_who_when_and_what() -> None:
-    found = entry(request(tried=(Tried("zeus", Kind.DNS),), losses=("tools",)))
+    found = entry(request_ended(tried=(Tried("zeus", Kind.DNS),), losses=("tools",)))
     assert (found["level"], found["logger"], found["message"]) == ("info", "hotspare", "request")
     assert (found["tried"], found["lost"], found["seconds"]) == ("zeus: dns", "tools", 1.2346)
     assert datetime.fromisoformat(found["time"]).utcoffset() is not None
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    assert {"client", "tried", "lost", "first_content_seconds"}.isdisjoint(entry(request()))
+    assert {"client", "tried", "lost", "first_content_seconds"}.isdisjoint(entry(request_ended()))
 
 
 def test_each_event_is_one_json_line() -> None:
-    events: list[Event] = [request(), attempt(Kind.STALL), BREAKER, ModelServerChanged(Phase.DOWN, "killed by SIGKILL")]
+    down = ModelServerChanged(Phase.DOWN, "killed by SIGKILL")
+    events: list[Event] = [request_ended(), attempt(Kind.STALL), BREAKER, down]
     lines = written(*events, FaultCaught("request", KeyError("x"))).splitlines()
     assert [json.loads(line)["message"] for line in lines] == [
         "request",
@@ -102,12 +83,12 @@ def test_fault_comes_with_its_traceback() -> None:
 @pytest.mark.parametrize(
     ("event", "level"),
     [
-        (request(), "info"),
-        (request(result=Result.CALLER_ERROR), "info"),
-        (request(result=Result.CLIENT_GONE), "info"),
-        (request(result=Result.UNAVAILABLE), "warning"),
-        (request(result=Result.BROKEN_OFF), "warning"),
-        (request(result=Result.FAULT), "warning"),
+        (request_ended(), "info"),
+        (request_ended(result=Result.CALLER_ERROR), "info"),
+        (request_ended(result=Result.CLIENT_GONE), "info"),
+        (request_ended(result=Result.UNAVAILABLE), "warning"),
+        (request_ended(result=Result.BROKEN_OFF), "warning"),
+        (request_ended(result=Result.FAULT), "warning"),
         (attempt(Kind.OK), "debug"),
         (attempt(Kind.CALLER_ERROR), "debug"),
         (attempt(Kind.STALL), "info"),
@@ -123,7 +104,7 @@ def test_level_says_whether_somebody_should_look(event: Event, level: str) -> No
 
 
 def test_level_that_is_configured_hides_what_is_below() -> None:
-    assert written(request(), attempt(Kind.OK), level="warning") == ""
+    assert written(request_ended(), attempt(Kind.OK), level="warning") == ""
 
 
 INJECTIONS = ["a\nfake line", "a\r\nb", "a\x1b[31mred", "a\u2028b", "a\u202eb", "a\x00b", "a\x85b", "a\x9bb"]
@@ -150,7 +131,7 @@ def test_human_line_quotes_spaces_so_that_no_field_can_be_forged() -> None:
 
 
 def test_human_line_reads_as_name_and_value() -> None:
-    line = written(request(), log_format="human")
+    line = written(request_ended(), log_format="human")
     assert " info    request request_id=req-1 method=POST endpoint=chat/completions " in line
 
 
@@ -169,7 +150,7 @@ def test_human_fault_comes_with_its_traceback() -> None:
     ],
 )
 def test_format_follows_the_terminal_unless_it_is_told(log_format: str, stream: io.StringIO, is_json: bool) -> None:
-    assert written(request(), log_format=log_format, to=stream).startswith("{") is is_json
+    assert written(request_ended(), log_format=log_format, to=stream).startswith("{") is is_json
 
 
 def test_other_libraries_speak_in_the_same_format() -> None:
