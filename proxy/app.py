@@ -4,15 +4,17 @@ import asyncio
 import logging
 import random
 import shutil
-import signal
+import socket
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 
 import proxy
+from proxy import signals
 from proxy.clock import Clock, SystemClock
 from proxy.config.schema import LOCAL, Config, LocalSettings, RouteSettings, UpstreamSettings
 from proxy.config.value import Address
@@ -21,16 +23,25 @@ from proxy.core.failover import Timeouts
 from proxy.core.health import Health, HealthPolicy
 from proxy.errors import HotspareError
 from proxy.server import routes
+from proxy.server.attempt import Facilities
+from proxy.server.connection import Runner
+from proxy.server.deadlines import Deadlines
+from proxy.server.drive import Means
+from proxy.server.journal import Budget
+from proxy.server.lane import Lane
 from proxy.server.listing import Listing
 from proxy.server.middleware import InFlight, Reception
-from proxy.server.operations import Operations, Readiness
+from proxy.server.operations import Expose, Operations, Readiness
 from proxy.server.passthrough import Passthrough
-from proxy.server.protocol import Runner
-from proxy.server.relay import Relay
+from proxy.server.relay import Draining, Relay
 from proxy.server.settings import Client, ServerSettings
 from proxy.telemetry import log
-from proxy.telemetry.events import FaultCaught, Phase, fan_out
+from proxy.telemetry.events import Emit, FaultCaught, Phase
+from proxy.telemetry.exposition import exposition
 from proxy.telemetry.metrics import Metrics
+from proxy.telemetry.publisher import FLUSH_SECONDS, Publisher
+from proxy.telemetry.tally import Snapshot
+from proxy.upstreams.gate import ModelGate
 from proxy.upstreams.local import ModelServer, ModelServerSettings
 from proxy.upstreams.pool import Pool
 from proxy.upstreams.probe import Prober
@@ -39,6 +50,8 @@ from proxy.upstreams.upstream import Identity, Upstream
 _LOGGER = logging.getLogger("hotspare")
 _KEEPALIVE_SECONDS = 75.0
 _LINGER_SECONDS = 2.0
+_GLANCE_SECONDS = 0.05
+_BACKLOG = 1024
 _FIELD_BYTES = 32 * 1024
 _SOCKET = "model.sock"
 
@@ -46,28 +59,57 @@ _SOCKET = "model.sock"
 class AddressInUse(HotspareError):
     """The proxy cannot listen where it should."""
 
+    def __init__(self, address: Address, error: OSError) -> None:
+        super().__init__(f"cannot listen on {address}: {error.strerror}; stop what uses it, or change 'listen'")
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What a worker has in common with others, in place of its own."""
+
+    listeners: tuple[socket.socket, ...]
+    """Bound to the API's address."""
+    gate: ModelGate | None
+    """Before the model server that all share, and `model_url` is where it listens; None if there is none."""
+    model_url: str | None
+    tell: Emit
+    """One more sink, for what the others should know."""
+    expose: Expose
+    """The metrics of all."""
+
 
 class Hotspare:
     """A whole proxy. `start` it, then `stop` it; both once, on the same event loop."""
 
-    def __init__(self, config: Config, *, clock: Clock | None = None, rng: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        shared: Shared | None = None,
+    ) -> None:
         self._config = config
         self._clock = clock or SystemClock()
         self._rng = rng or random.Random()
+        self._shared = shared
         self._metrics = Metrics(proxy.__version__)
-        self._emit = fan_out(self._metrics, log.LogSink())
-        self._folder = Path(tempfile.mkdtemp(prefix="hotspare-"))
+        self._emit = Publisher(self._metrics, log.LogSink(), *([shared.tell] if shared else []))
+        self._folder = None if shared else Path(tempfile.mkdtemp(prefix="hotspare-"))
         self.model_server = self._build_model_server()
+        self._gate = shared.gate if shared else self.model_server
         self._timeouts = _timeouts(config)
-        self._pool = self._build_pool()
+        self.pool = self._build_pool()
         self._in_flight = InFlight()
+        self._deadlines = Deadlines(self._clock)
+        self._draining = Draining()
         self._readiness = Readiness(
-            self._pool.states,
+            self.pool.states,
             self._local_phase,
-            lambda: self.model_server.trouble if self.model_server else "",
+            lambda: self._gate.trouble if self._gate else "",
             frozenset(upstream.name for upstream in config.upstreams),
         )
-        self._metrics.watch(lambda: self._in_flight.count, self._pool.states)
+        self._metrics.watch(lambda: self._in_flight.count, self.pool.states)
         self._runners: list[Runner] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -75,48 +117,68 @@ class Hotspare:
 
     async def start(self) -> None:
         """Listen, and start what works in the background. Raises AddressInUse."""
-        api, operations = self._build_applications()
-        await self._listen(operations or api, self._config.admin_listen or self._config.listen)
+        api, lane, operations = self._build_applications()
         if operations:
-            await self._listen(api, self._config.listen)
-        self._spawn("prober", Prober(self._pool, self._timeouts, self._clock, self._emit).run())
+            assert self._config.admin_listen
+            await self._listen(operations, None, self._config.admin_listen)
+        await self._listen(api, lane, self._config.listen, *(self._shared.listeners if self._shared else []))
+        self._spawn("publisher", self._publish())
+        self._spawn("prober", Prober(self.pool, self._timeouts, self._clock, self._emit).run())
         if self.model_server:
             self._spawn("supervisor", self.model_server.run())
 
+    async def drain(self, linger_seconds: float) -> None:
+        """Leave the port to a successor: no new connections, and every answer from now on says that its connection
+        closes. Clients that keep one get `linger_seconds` to come back on it, so that none finds it shut in the moment
+        of writing. Then `stop`.
+        """
+        self._draining.is_on = True
+        for site in [site for runner in self._runners for site in runner.sites]:
+            await site.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(linger_seconds):
+                while any(runner.server and runner.server.connections for runner in self._runners):
+                    await asyncio.sleep(_GLANCE_SECONDS)
+
     async def stop(self) -> None:
         """Drain and end: readiness off, no new connections, running requests finished up to the limit."""
-        self._readiness.is_draining = True
+        self._readiness.is_draining = self._draining.is_on = True
         for runner in reversed(self._runners):  # the operations pages go last
             await runner.cleanup()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._pool.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._deadlines.close()
+        await self.pool.close()
+        self._emit.flush()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """Where it listens, in the order of listening: the API last."""
         return [address[:2] for runner in self._runners for address in runner.addresses]
 
-    async def _listen(self, application: web.Application, address: Address) -> None:
-        runner = Runner(
-            application,
-            access_log=None,
-            handler_cancellation=True,
-            auto_decompress=False,
-            keepalive_timeout=_KEEPALIVE_SECONDS,
-            lingering_time=_LINGER_SECONDS,
-            max_field_size=_FIELD_BYTES,
-            shutdown_timeout=self._config.limits.drain_seconds,
-        )
-        await runner.setup()
+    async def _listen(
+        self, application: web.Application, lane: Lane | None, address: Address, *listeners: socket.socket
+    ) -> None:
+        """On `listeners` if there are any, else on a socket of its own."""
+        runner = await serving(application, lane, self._config.limits.drain_seconds)
         self._runners.append(runner)
-        try:
-            await web.TCPSite(runner, address.host or None, address.port, backlog=1024).start()
-        except OSError as error:
-            message = f"cannot listen on {address}: {error.strerror}; stop what uses it, or change 'listen'"
-            raise AddressInUse(message) from error
+        for listener in listeners:
+            await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+        if not listeners:
+            await listen(runner, address)
+
+    def snapshot(self) -> Snapshot:
+        """All that was counted so far."""
+        self._emit.flush()
+        return self._metrics.snapshot()
+
+    async def _publish(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            self._emit.flush()
 
     def _spawn(self, name: str, work: "asyncio._CoroutineLike[None]") -> None:
         task = asyncio.create_task(work, name=name)
@@ -130,42 +192,74 @@ class Hotspare:
 
     def _local_phase(self) -> Phase | None:
         """The model server's; a local model that somebody else runs is taken to be there."""
-        if self.model_server:
-            return self.model_server.phase
+        if self._gate:
+            return self._gate.phase
         return Phase.READY if self._config.local else None
 
     # ---- wiring
 
     def _build_model_server(self) -> ModelServer | None:
         local = self._config.local
-        if local is None or local.url is not None:
+        if local is None or local.url is not None or self._folder is None:
             return None
         settings = model_server_settings(local, self._config, self._folder)
         return ModelServer(settings, self._clock, self._rng, self._emit)
 
     def _build_pool(self) -> Pool:
-        upstreams = {settings.name: Upstream(identity(settings)) for settings in self._config.upstreams}
+        upstreams = {settings.name: Upstream(identity(settings), self._clock) for settings in self._config.upstreams}
         policies = {
             settings.name: HealthPolicy(settings.breaker, settings.probe and upstreams[settings.name].needs_no_client)
             for settings in self._config.upstreams
         }
         if local := self._config.local:
-            url = str(local.url) if local.url else f"unix://{self._folder / _SOCKET}"
-            upstreams[LOCAL] = Upstream(Identity(LOCAL, url), is_local=True, gate=self.model_server)
+            whose = Identity(LOCAL, self._model_url(local))
+            upstreams[LOCAL] = Upstream(whose, self._clock, is_local=True, gate=self._gate)
         return Pool(upstreams, Health(policies), self._clock, self._emit)
 
-    def _build_applications(self) -> tuple[web.Application, web.Application | None]:
-        """The API, and the operations pages if they have an address of their own."""
+    def _model_url(self, local: LocalSettings) -> str:
+        if local.url:
+            return str(local.url)
+        if self._folder:
+            return model_url(self._folder)
+        assert self._shared
+        assert self._shared.model_url
+        return self._shared.model_url
+
+    def _build_applications(self) -> tuple[web.Application, Lane | None, web.Application | None]:
+        """The API, the lane beside it, and the operations pages if they have an address of their own."""
         settings = self._server_settings()
         pages = frozenset(routes.OPERATIONS)
-        api = routes.application(Reception(settings.clients, self._clock, self._emit, self._in_flight, pages))
-        clouds = [self._pool[upstream.name] for upstream in self._config.upstreams]
-        relay = Relay(self._pool, self._build_router(), settings, self._clock, self._emit)
+        reception = Reception(settings.clients, self._clock, self._emit, self._in_flight, pages)
+        api = routes.application(reception)
+        clouds = [self.pool[upstream.name] for upstream in self._config.upstreams]
+        means = Means(self.pool, Facilities(self._clock, self._deadlines, Budget()), self._emit)
+        relay = Relay(means, self._build_router(), settings, self._draining)
+        lane = Lane(reception, relay, self._deadlines) if self._config.fast_lane else None
         listing = Listing(clouds, self._public_names(), self._served_model, self._clock)
         routes.add_api(api, relay, listing, Passthrough(clouds, self._timeouts))
-        separate = web.Application() if self._config.admin_listen else None
-        routes.add_operations(separate or api, Operations(self._readiness, self._metrics.expose))
-        return api, separate
+        api.on_response_prepare.append(self._close_if_draining)
+        return api, lane, self._add_pages(api)
+
+    def _add_pages(self, api: web.Application) -> web.Application | None:
+        """Add the operations pages to the API, or give them an application of their own. Workers leave pages with an
+        address of their own to the fleet: it is there once.
+        """
+        operations = Operations(self._readiness, self._shared.expose if self._shared else self._expose)
+        if self._config.admin_listen is None:
+            routes.add_operations(api, operations)
+            return None
+        if self._shared:
+            return None
+        routes.add_operations(separate := web.Application(), operations)
+        return separate
+
+    async def _expose(self) -> tuple[bytes, str]:
+        return exposition(self.snapshot())
+
+    async def _close_if_draining(self, _: web.Request, response: web.StreamResponse) -> None:
+        if self._draining.is_on:
+            response.force_close()
+            response.headers["Connection"] = "close"
 
     def _build_router(self) -> Router:
         targets = {settings.name: Target(settings.name, settings.models, {}) for settings in self._config.upstreams}
@@ -197,6 +291,31 @@ class Hotspare:
         return _served_model(local) if local and self._local_phase() is Phase.READY else None
 
 
+async def serving(application: web.Application, lane: Lane | None, drain_seconds: float) -> Runner:
+    """A runner of the application that does not listen yet."""
+    runner = Runner(
+        application,
+        lane,
+        access_log=None,
+        handler_cancellation=True,
+        auto_decompress=False,
+        keepalive_timeout=_KEEPALIVE_SECONDS,
+        lingering_time=_LINGER_SECONDS,
+        max_field_size=_FIELD_BYTES,
+        shutdown_timeout=drain_seconds,
+    )
+    await runner.setup()
+    return runner
+
+
+async def listen(runner: Runner, address: Address) -> None:
+    """Accept connections at the address. Raises AddressInUse."""
+    try:
+        await web.TCPSite(runner, address.host or None, address.port, backlog=_BACKLOG).start()
+    except OSError as error:
+        raise AddressInUse(address, error) from error
+
+
 def identity(settings: UpstreamSettings) -> Identity:
     """How the proxy presents itself to an upstream."""
     return Identity(
@@ -205,6 +324,7 @@ def identity(settings: UpstreamSettings) -> Identity:
         api_key=settings.api_key.reveal(),
         forwards_client_key=settings.takes_client_key,
         extra_fields={name: value.reveal() for name, value in settings.headers.items()},
+        max_connections=settings.max_connections,
     )
 
 
@@ -218,6 +338,11 @@ def _served_model(local: LocalSettings) -> str:
     if local.served_model:
         return local.served_model
     return Path(local.model).stem if local.model.endswith(".gguf") or "/" in local.model else local.model
+
+
+def model_url(folder: Path) -> str:
+    """Where the model server listens whose socket lies in `folder`."""
+    return f"unix://{folder / _SOCKET}"
 
 
 def model_server_settings(local: LocalSettings, config: Config, folder: Path) -> ModelServerSettings:
@@ -248,12 +373,10 @@ async def serve(config: Config) -> None:
     """Run a proxy until SIGTERM or SIGINT, then drain. A second signal ends it at once. Raises AddressInUse."""
     hotspare = Hotspare(config)
     stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _request_stop, stopping, asyncio.current_task())
+    signals.install(stopping, _refuse_to_reload)
     try:
         await hotspare.start()
-        _announce(hotspare, config)
+        announce(hotspare.addresses[-1], config)
         await stopping.wait()
         _LOGGER.info("draining: waiting up to %g s for running requests", config.limits.drain_seconds)
     finally:
@@ -262,13 +385,12 @@ async def serve(config: Config) -> None:
     _LOGGER.info("stopped")
 
 
-def _request_stop(stopping: asyncio.Event, main: asyncio.Task[None] | None) -> None:
-    if stopping.is_set() and main:
-        main.cancel()
-    stopping.set()
+def _refuse_to_reload() -> None:
+    _LOGGER.warning("SIGHUP changes nothing: one process cannot be replaced without a gap; set 'workers', or restart")
 
 
-def _announce(hotspare: Hotspare, config: Config) -> None:
-    host, port = hotspare.addresses[-1]
+def announce(address: tuple[str, int], config: Config) -> None:
+    """Say where clients connect, and who answers."""
+    host, port = address
     order = ", then ".join(config.default_route.to)
     _LOGGER.info("serving on http://%s:%d/v1 (%s); point an OpenAI SDK's base_url there", host, port, order)

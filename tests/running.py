@@ -1,9 +1,14 @@
-"""Starting real things for tests: the proxy in this process or as one of its own, and the model server."""
+"""Starting real things for tests: the proxy in this process or as one of its own, and the model server.
 
+With HOTSPARE_TEST_LANE=off in the environment no proxy has the fast lane, unless its configuration says that it has.
+"""
+
+import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -44,10 +49,15 @@ limits: {{deadline: 2s, drain: 1s}}
 """
 
 
+def _by_the_way_in_under_test(config: str) -> str:
+    is_off = os.environ.get("HOTSPARE_TEST_LANE") == "off" and "fast_lane:" not in config
+    return f"fast_lane: false\n{config}" if is_off else config
+
+
 @asynccontextmanager
 async def running_proxy(config: str) -> AsyncIterator[tuple[Hotspare, str]]:
     """A proxy on this loop, on a free port; gives it and its base URL, with /v1."""
-    hotspare = Hotspare(parse(f"listen: 127.0.0.1:0\n{config}", {}, file="test.yaml"))
+    hotspare = Hotspare(parse(_by_the_way_in_under_test(f"listen: 127.0.0.1:0\n{config}"), {}, file="test.yaml"))
     await hotspare.start()
     try:
         host, port = hotspare.addresses[-1]
@@ -62,6 +72,15 @@ def running_hotspare(config: Path) -> Iterator[str]:
 
     It is asked to end with SIGTERM, and has to end well.
     """
+    with tempfile.NamedTemporaryFile("w", suffix=config.suffix) as file:
+        file.write(_by_the_way_in_under_test(config.read_text()))
+        file.flush()
+        with _served(Path(file.name)) as base_url:
+            yield base_url
+
+
+@contextmanager
+def _served(config: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "proxy.cli", "serve", "--config", str(config)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

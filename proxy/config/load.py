@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -14,16 +14,32 @@ from proxy.config.schema import Config
 from proxy.config.validate import findings
 
 
-def load(path: Path, environment: Mapping[str, str]) -> Config:
-    """Read the file at `path`, with `${NAME}` taken from `environment`. Raises ConfigInvalid."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A configuration file as it was read: workers start from the very text that was found valid."""
+
+    file: str
+    text: str = field(repr=False)
+
+    def parse(self, environment: Mapping[str, str]) -> Config:
+        """What the text means, with `${NAME}` taken from `environment`. Raises ConfigInvalid."""
+        return parse(self.text, environment, file=self.file)
+
+
+def read(path: Path) -> Source:
+    """The file at `path`. Raises ConfigInvalid."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return Source(str(path), path.read_text(encoding="utf-8"))
     except OSError as error:
         remedy = "name one by --config; config.example.yaml is a start"
         raise _unusable(path, f"cannot be read: {error.strerror}", remedy) from error
     except UnicodeDecodeError as error:
         raise _unusable(path, "is not UTF-8", "save it as UTF-8") from error
-    return parse(text, environment, file=str(path))
+
+
+def load(path: Path, environment: Mapping[str, str]) -> Config:
+    """Read the file at `path`, with `${NAME}` taken from `environment`. Raises ConfigInvalid."""
+    return read(path).parse(environment)
 
 
 def parse(text: str, environment: Mapping[str, str], *, file: str) -> Config:
@@ -41,7 +57,7 @@ def parse(text: str, environment: Mapping[str, str], *, file: str) -> Config:
 
 
 def _broken_rules(config: Config, reading: Reading, file: str) -> Iterator[Fault]:
-    known = [field.name for field in fields(Config)]
+    known = [each.name for each in fields(Config)]
     faulty = {_segments(fault.key)[0] for fault in reading.faults}
     # A section under a misspelt name looks absent to the rules that read it.
     faulty.update(near for key in faulty.difference(known) for near in get_close_matches(key, known, n=1))

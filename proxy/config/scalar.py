@@ -78,9 +78,9 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     return parse
 
 
-def whole_or_auto(least: int) -> Callable[[str], int | Literal["auto"]]:
-    """A parser of whole numbers of at least `least`, or the word `auto`."""
-    number = whole(least)
+def whole_or_auto(least: int, most: int | None = None) -> Callable[[str], int | Literal["auto"]]:
+    """A parser of whole numbers as `whole`, or the word `auto`."""
+    number = whole(least, most)
 
     def parse(raw: str) -> int | Literal["auto"]:
         try:

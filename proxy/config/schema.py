@@ -23,11 +23,15 @@ DEFAULT_MODEL: Final = "smollm2-135m-instruct"
 LOCAL_TIMEOUTS: Final = Timeouts(first_content_seconds=60.0, stall_seconds=30.0)
 """Longer than a cloud's: nobody stands behind the local model, and a busy CPU needs its time."""
 
+MAX_WORKERS: Final = 256
+"""More than any machine gains by; a slip of the keyboard must not start ten thousand processes."""
+
 Identifier = Annotated[str, scalar.identifier]
 HeaderName = Annotated[str, scalar.header_name]
 Sha256Hex = Annotated[str, scalar.sha256_hex]
 ContextTokens = Annotated[int, scalar.whole(256, 1_048_576)]
 ThreadCount = Annotated[int | Literal["auto"], scalar.whole_or_auto(1)]
+WorkerCount = Annotated[int | Literal["auto"], scalar.whole_or_auto(1, MAX_WORKERS)]
 LayerCount = Annotated[int | Literal["auto"], scalar.whole_or_auto(0)]
 Pause = Annotated[float, scalar.duration_or_zero]
 
@@ -72,6 +76,8 @@ class UpstreamSettings:
     """When it counts as down, and as up again."""
     probe: bool = True
     """Whether a tiny real request finds out when it is well again."""
+    max_connections: int | None = None
+    """Connections of one worker to it at a time; None: as many as there are requests."""
 
     @property
     def takes_client_key(self) -> bool:
@@ -151,6 +157,10 @@ class Config:
     """Where clients connect."""
     admin: AdminSettings | None = None
     """None: the operations pages are answered on `listen`. See `admin_listen`."""
+    workers: WorkerCount = 1
+    """Processes that serve the API on one port; auto: one for each CPU that this process may use."""
+    fast_lane: bool = True
+    """Whether plain requests are answered without aiohttp's request handling."""
     open_access: bool = False
     """Whether anybody who reaches the port may use it."""
     clients: tuple[ClientSettings, ...] = ()

@@ -23,12 +23,12 @@ and success-rate breakers, whose two signals are both used here because each is 
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from math import inf
 
 from proxy.core.backoff import Backoff
 from proxy.core.outcome import Kind, Outcome, Weight
 from proxy.core.window import RatioWindow
+from proxy.core.word import Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,12 @@ MAX_PAUSE_SECONDS = 60.0
 and being wrong about it for hours is not."""
 
 
-class State(StrEnum):
+PRECEDENCE_SECONDS = 1.0
+"""A breaker that opened because another worker's did stays open for so much longer, so that the worker that saw the
+failures probes first and the others hear its verdict before they probe as well."""
+
+
+class State(Word):
     """The three classical states; the values are metric labels."""
 
     CLOSED = "closed"
@@ -68,9 +73,18 @@ class State(StrEnum):
     HALF_OPEN = "half_open"
 
 
+# Before Python 3.12 a member costs five times as much to reach through its class as through a name of its own.
+_CLOSED = State.CLOSED
+_OK = Kind.OK
+_SUCCESS, _NOTHING = Weight.SUCCESS, Weight.NOTHING
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Permit:
-    """Leave to send one request. Hand it back with `report`, exactly once. Two permits are never the same."""
+    """Leave to send one request. Hand it back with `report`, exactly once.
+
+    A closed breaker gives everybody the one permit of its generation; what a half-open one gives is unique.
+    """
 
     generation: int
 
@@ -103,6 +117,7 @@ class Breaker:
         "_closed_at",
         "_generation",
         "_is_probed",
+        "_leave",
         "_lone_permit",
         "_open_until",
         "_paused_until",
@@ -117,8 +132,9 @@ class Breaker:
     def __init__(self, settings: BreakerSettings, *, is_probed: bool, now: float) -> None:
         self._settings = settings
         self._is_probed = is_probed
-        self._state = State.CLOSED
+        self._state = _CLOSED
         self._generation = 0
+        self._leave = Permit(0)
         self._closed_at = now
         self._open_until = self._paused_until = now
         self._probe_at = -inf
@@ -139,6 +155,8 @@ class Breaker:
 
     def acquire(self, now: float) -> tuple[Permit | Refusal, Transition | None]:
         """A client's request asks for leave."""
+        if self._state is _CLOSED and now >= self._paused_until:
+            return self._leave, None
         if self._state is State.OPEN and self._is_probed:
             return Refusal(max(self._open_until, self._paused_until, now)), None
         return self._acquire(now)
@@ -157,21 +175,23 @@ class Breaker:
 
     def report(self, permit: Permit, outcome: Outcome, now: float) -> Transition | None:
         """Hand the permit back with how it ended."""
-        if not self._is_current(permit):
+        if permit.generation != self._generation:
+            return None
+        if outcome.kind is _OK and self._state is _CLOSED:  # as nearly always
+            self._streak = 0
+            self._window.add(success=True, now=now)
             return None
         self._free(permit)
-        if outcome.weight is Weight.NOTHING:
+        weight = outcome.weight
+        if weight is _NOTHING:
             # A probe that learnt nothing (400, say) would learn nothing a moment later either.
             self._probe_at = now + self._settings.cooldown_seconds
             return None
-        if outcome.weight is not Weight.SUCCESS and outcome.retry_after_seconds is not None:
+        if weight is not _SUCCESS and outcome.retry_after_seconds is not None:
             self._paused_until = now + min(outcome.retry_after_seconds, MAX_PAUSE_SECONDS)
-        if self._state is State.HALF_OPEN:
+        if self._state is not _CLOSED:
             return self._judge_recovery(outcome, now)
-        return self._judge_health(outcome, now)
-
-    def _is_current(self, permit: Permit) -> bool:
-        return permit.generation == self._generation
+        return self._judge_health(outcome, weight, now)
 
     def _free(self, permit: Permit) -> None:
         if permit is self._lone_permit:
@@ -182,20 +202,20 @@ class Breaker:
         if now < wait_until:
             return Refusal(wait_until), None
         transition = self._enter(State.HALF_OPEN, None) if self._state is State.OPEN else None
-        permit = Permit(self._generation)
-        if self._state is State.HALF_OPEN:
-            if self._lone_permit:
-                return Refusal(now), transition
-            self._lone_permit = permit
-        return permit, transition
+        if self._state is State.CLOSED:
+            return self._leave, transition
+        if self._lone_permit:
+            return Refusal(now), transition
+        self._lone_permit = Permit(self._generation)
+        return self._lone_permit, transition
 
-    def _judge_health(self, outcome: Outcome, now: float) -> Transition | None:
-        success = outcome.weight is Weight.SUCCESS
+    def _judge_health(self, outcome: Outcome, weight: Weight, now: float) -> Transition | None:
+        success = weight is _SUCCESS
         self._window.add(success=success, now=now)
         if success:
             self._streak = 0
             return None
-        self._streak += outcome.weight is Weight.HARD
+        self._streak += weight is Weight.HARD
         return self._trip(outcome, now) if self._is_ill(now) else None
 
     def _is_ill(self, now: float) -> bool:
@@ -222,8 +242,43 @@ class Breaker:
         transition = Transition(self._state, state, cause)
         self._state = state
         self._generation += 1
+        self._leave = Permit(self._generation)
         self._streak = self._successes = 0
         self._lone_permit = None
         self._probe_at = -inf
         self._window.clear()
         return transition
+
+    # What other workers of this proxy saw. It brings about no Transition: whoever saw it has told of it.
+
+    def open_seconds(self, now: float) -> float:
+        """For how long it is still open; 0 if it is not."""
+        return max(self._open_until - now, 0.0) if self._state is State.OPEN else 0.0
+
+    def adopt_opened(self, seconds: float, now: float) -> None:
+        """Another worker's breaker opened for `seconds`: this one does too, and waits for the other's probe."""
+        if self._state is not State.OPEN:
+            # In step with the other's record, should this worker be the one to probe next time.
+            self._backoff.wait_seconds(now - self._closed_at if self._state is State.CLOSED else 0.0)
+            self._enter(State.OPEN, None)
+        self._open_until = max(self._open_until, now + seconds + PRECEDENCE_SECONDS)
+
+    def adopt_closed(self, now: float) -> None:
+        """Another worker has found out that all is well again."""
+        if self._state is not State.CLOSED:
+            self._closed_at = now
+            self._enter(State.CLOSED, None)
+
+    def adopt_failure(self) -> None:
+        """A hard failure elsewhere lengthens the streak, so that N workers trip after three failures, not three each.
+
+        It does not trip by itself: the next failure here does, or the other worker's own.
+        """
+        if self._state is State.CLOSED:
+            self._streak += 1
+
+    def adopt_success(self) -> None:
+        """A success elsewhere ends the streak, as one here would: else the failures of N workers would add up over
+        the successes between them, and lone failures would trip."""
+        if self._state is State.CLOSED:
+            self._streak = 0

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import Enum
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
+from proxy.core.word import Word
 
-class Need(StrEnum):
+
+class Need(Word):
     """What a request asks for beyond plain text. The values stand in `x-hotspare-degraded`."""
 
     TOOLS = "tools"
@@ -83,14 +85,29 @@ class Plan:
     refused: Mapping[str, tuple[Need, ...]]
 
 
+_PLANS = 1024
+
+
 class Router:
     """Model name → candidates. The first route that matches wins; unmatched models take the default route."""
 
     def __init__(self, routes: Sequence[Route], default: Route) -> None:
         self._routes = (*routes, default)
+        self._plans: dict[tuple[str, frozenset[Need]], Plan] = {}
 
     def plan(self, model: str, needs: frozenset[Need]) -> Plan:
-        """The candidates for a request. Whoever asks for the local model by its name gets the local model."""
+        """The candidates for a request. Whoever asks for the local model by its name gets the local model.
+
+        A plan depends on nothing else, so that a thousand routes cost what one does.
+        """
+        plan = self._plans.get((model, needs))
+        if plan is None:
+            if len(self._plans) >= _PLANS:  # model names come from clients
+                self._plans.clear()
+            plan = self._plans[model, needs] = self._plan(model, needs)
+        return plan
+
+    def _plan(self, model: str, needs: frozenset[Need]) -> Plan:
         route = next(route for route in self._routes if fnmatchcase(model, route.match))
         named = tuple(target for target in route.targets if target.served_model == model)
         return _compare(named or route.targets, model, needs)

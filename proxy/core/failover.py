@@ -13,9 +13,10 @@ One deadline bounds everything up to the commit. Part of it is kept back for the
 the end must not take with it the time in which the local model would have answered.
 """
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from proxy.core.breaker import Refusal
 from proxy.core.candidates import Candidate
@@ -38,8 +39,7 @@ class Timeouts:
     stall_seconds: float = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True, gc=False):
     """Send the request to `candidate`. All `_at` are monotonic instants."""
 
     candidate: Candidate
@@ -96,37 +96,32 @@ Action = Start | Commit | Finish | BreakOff | GiveUp
 DEFAULT_RETRY_AFTER_SECONDS = 5.0
 """When nothing says when. About the time in which a killed model server is back."""
 
+_FIRST_CONTENT_TIMEOUT = Kind.FIRST_CONTENT_TIMEOUT
 _WORTH_REPEATING = frozenset({Kind.CONNECT, Kind.RESET, Kind.CUT})
 
 
-class Failover:
+class Failover(msgspec.Struct, eq=False):
     """See the module's text. Ask `begin` once, then report facts until the action is Finish, BreakOff or GiveUp."""
 
-    def __init__(
-        self,
-        candidates: Sequence[Candidate],
-        timeouts: Mapping[str, Timeouts],
-        *,
-        is_stream: bool,
-        deadline_at: float,
-        deadline_kind: Kind,
-        local_reserve_seconds: float,
-    ) -> None:
-        self._waiting = deque(candidates)
-        self._timeouts = timeouts
-        self._is_stream = is_stream
-        self._deadline_at = deadline_at
-        self._deadline_kind = deadline_kind
-        self._reserve_seconds = local_reserve_seconds
-        self._running: Start | None = None
-        self._refused: list[Candidate] = []
-        self._retry_at: list[float] = []
-        self._is_committed = False
-        self._has_panicked = False
-        self._has_repeated = False
-        self._attempts = 0
-        self.tried: list[Tried] = []
-        """Who did not answer so far, in order."""
+    candidates: Sequence[Candidate]
+    timeouts: Mapping[str, Timeouts]
+    is_stream: bool
+    deadline_at: float
+    deadline_kind: Kind
+    local_reserve_seconds: float
+    tried: tuple[Tried, ...] = ()
+    """Who did not answer so far, in order."""
+    _begun: int = 0
+    """How many of the candidates have had their turn."""
+    _running: Start | None = None
+    _again: Candidate | None = None
+    """The candidate whose turn comes once more."""
+    _refused: tuple[Candidate, ...] = ()
+    _retry_at: tuple[float, ...] = ()
+    _is_committed: bool = False
+    _has_panicked: bool = False
+    _has_repeated: bool = False
+    _attempts: int = 0
 
     @property
     def attempts(self) -> int:
@@ -141,9 +136,9 @@ class Failover:
         """The breaker gave no permit for what was to start."""
         start = self._take_running()
         self._attempts -= 1
-        self._refused.append(start.candidate)
-        self._retry_at.append(refusal.retry_at)
-        self.tried.append(Tried(start.candidate.upstream, Kind.BREAKER_OPEN))
+        self._refused += (start.candidate,)
+        self._retry_at += (refusal.retry_at,)
+        self.tried += (Tried(start.candidate.upstream, Kind.BREAKER_OPEN),)
         return self._next(now)
 
     def content(self) -> Action:
@@ -158,12 +153,12 @@ class Failover:
             return Finish()
         if self._is_committed:
             return BreakOff(outcome)
-        self.tried.append(Tried(start.candidate.upstream, outcome.kind, outcome.status))
+        self.tried += (Tried(start.candidate.upstream, outcome.kind, outcome.status),)
         if outcome.retry_after_seconds is not None:
-            self._retry_at.append(now + outcome.retry_after_seconds)
+            self._retry_at += (now + outcome.retry_after_seconds,)
         if self._is_worth_repeating(start, outcome):
             self._has_repeated = True
-            self._waiting.appendleft(start.candidate)
+            self._again = start.candidate
         return self._next(now)
 
     def _is_worth_repeating(self, start: Start, outcome: Outcome) -> bool:
@@ -175,7 +170,7 @@ class Failover:
         """A request that was meant for a cloud and is too much for the small model that stands in (too long, say) is no
         mistake of the caller's. A 400 would tell it never to try again; what it should hear is that the cloud is down.
         """
-        return outcome.kind is Kind.CALLER_ERROR and start.candidate.is_local and bool(self.tried)
+        return bool(self.tried) and start.candidate.is_local and outcome.kind is Kind.CALLER_ERROR
 
     def _take_running(self) -> Start:
         if self._running is None:
@@ -184,39 +179,50 @@ class Failover:
         return start
 
     def _next(self, now: float) -> Action:
-        while self._waiting:
-            start = self._start(self._waiting.popleft(), now)
+        while candidate := self._take_candidate():
+            start = self._start(candidate, now)
             if start.limit_at > now:
-                return self._run(start)
-            self.tried.append(Tried(start.candidate.upstream, self._deadline_kind))
+                self._running = start
+                self._attempts += 1
+                return start
+            self.tried += (Tried(candidate.upstream, self.deadline_kind),)
         return self._panic(now)
+
+    def _take_candidate(self) -> Candidate | None:
+        if self._again is not None:
+            candidate, self._again = self._again, None
+            return candidate
+        if self._begun == len(self.candidates):
+            return None
+        self._begun += 1
+        return self.candidates[self._begun - 1]
 
     def _panic(self, now: float) -> Action:
         """Everyone who was asked failed. A breaker's refusal is a forecast, not a fact: try the best one refused."""
-        if self._refused and not self._has_panicked and now < self._deadline_at:
+        if self._refused and not self._has_panicked and now < self.deadline_at:
             self._has_panicked = True
-            return self._run(self._start(self._refused[0], now, is_forced=True))
-        return GiveUp(tuple(self.tried), self._retry_after_seconds(now))
+            self._running = start = self._start(self._refused[0], now, is_forced=True)
+            self._attempts += 1
+            return start
+        return GiveUp(self.tried, self._retry_after_seconds(now))
 
-    def _run(self, start: Start) -> Start:
-        self._running = start
-        self._attempts += 1
-        return start
-
-    def _start(self, candidate: Candidate, now: float, *, is_forced: bool = False) -> Start:
-        timeouts = self._timeouts[candidate.upstream]
-        keeps_reserve = any(other.is_local for other in self._waiting)
-        ends_at = self._deadline_at - (self._reserve_seconds if keeps_reserve else 0.0)
-        content_at = now + timeouts.first_content_seconds if self._is_stream else None
-        is_patient = content_at is not None and content_at < ends_at
+    def _start(self, candidate: Candidate, now: float, is_forced: bool = False) -> Start:
+        timeouts = self.timeouts[candidate.upstream]
+        limit_at, late_kind = self.deadline_at, self.deadline_kind
+        for other in self.candidates[self._begun :]:
+            if other.is_local:
+                limit_at -= self.local_reserve_seconds
+                break
+        if self.is_stream and now + timeouts.first_content_seconds < limit_at:
+            limit_at, late_kind = now + timeouts.first_content_seconds, _FIRST_CONTENT_TIMEOUT
         return Start(
-            candidate=candidate,
-            number=self._attempts + 1,
-            connect_seconds=timeouts.connect_seconds,
-            limit_at=min(content_at, ends_at) if content_at is not None else ends_at,
-            stall_seconds=timeouts.stall_seconds,
-            late_kind=Kind.FIRST_CONTENT_TIMEOUT if is_patient else self._deadline_kind,
-            is_forced=is_forced,
+            candidate,
+            self._attempts + 1,
+            timeouts.connect_seconds,
+            limit_at,
+            timeouts.stall_seconds,
+            late_kind,
+            is_forced,
         )
 
     def _retry_after_seconds(self, now: float) -> float:

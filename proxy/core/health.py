@@ -7,7 +7,8 @@ breaker is forgotten first, an ill one only when all are ill.
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+
+import msgspec
 
 from proxy.core.breaker import UNCOUNTED, Breaker, BreakerSettings, Permit, Refusal, State, Transition
 from proxy.core.outcome import Outcome
@@ -16,7 +17,7 @@ MAX_MODELS = 256
 """Breakers kept for each upstream. OpenAI lists about 100 models; a client that invents names gains nothing."""
 
 
-class Key(NamedTuple):
+class Key(msgspec.Struct, frozen=True, gc=False):
     """What a breaker guards."""
 
     upstream: str
@@ -47,9 +48,14 @@ class Health:
 
     def acquire(self, key: Key, endpoint: str, now: float) -> tuple[Permit | Refusal, Transition | None]:
         """A client's request to `endpoint` (a path below /v1) asks for leave."""
-        if key.upstream not in self._policies:
+        records = self._records.get(key.upstream)
+        if records is None:
             return UNCOUNTED, None
-        record = self._touch(key, endpoint, now)
+        record = records.get(key.model)
+        if record is None:
+            record = self._add(key, endpoint, now)
+        record.endpoint = endpoint
+        records.move_to_end(key.model)  # the least recently used stands first
         return record.breaker.acquire(now)
 
     def acquire_probe(self, key: Key, now: float) -> tuple[Permit | Refusal, Transition | None]:
@@ -64,7 +70,8 @@ class Health:
 
     def report(self, key: Key, permit: Permit, outcome: Outcome, now: float) -> Transition | None:
         """The attempt under `permit` ended."""
-        record = self._find(key)
+        records = self._records.get(key.upstream)
+        record = records.get(key.model) if records else None
         return record.breaker.report(permit, outcome, now) if record else None
 
     def ill(self) -> Iterator[tuple[Key, str]]:
@@ -85,16 +92,18 @@ class Health:
         records = self._records.get(key.upstream)
         return records.get(key.model) if records else None
 
-    def _touch(self, key: Key, endpoint: str, now: float) -> _Record:
+    def _add(self, key: Key, endpoint: str, now: float) -> _Record:
         records = self._records[key.upstream]
-        record = records.get(key.model)
-        if record is None:
-            self._make_room(records)
-            policy = self._policies[key.upstream]
-            breaker = Breaker(policy.breaker, is_probed=policy.is_probed, now=now)
-            record = records[key.model] = _Record(breaker, endpoint)
+        self._make_room(records)
+        policy = self._policies[key.upstream]
+        breaker = Breaker(policy.breaker, is_probed=policy.is_probed, now=now)
+        record = records[key.model] = _Record(breaker, endpoint)
+        return record
+
+    def _touch(self, key: Key, endpoint: str, now: float) -> _Record:
+        record = self._find(key) or self._add(key, endpoint, now)
         record.endpoint = endpoint
-        records.move_to_end(key.model)
+        self._records[key.upstream].move_to_end(key.model)
         return record
 
     @staticmethod
@@ -103,3 +112,35 @@ class Health:
             return
         oldest_pristine = (model for model, record in records.items() if record.breaker.is_pristine)
         del records[next(oldest_pristine, next(iter(records)))]
+
+    # What other workers of this proxy saw.
+
+    def endpoint(self, key: Key) -> str | None:
+        """The path that was last asked for `key`; None if it has no breaker."""
+        record = self._find(key)
+        return record.endpoint if record else None
+
+    def open_seconds(self, key: Key, now: float) -> float:
+        """For how long the breaker of `key` is still open; 0 if it is not."""
+        record = self._find(key)
+        return record.breaker.open_seconds(now) if record else 0.0
+
+    def adopt_opened(self, key: Key, endpoint: str, seconds: float, now: float) -> None:
+        """A breaker opened elsewhere."""
+        if key.upstream in self._policies:
+            self._touch(key, endpoint, now).breaker.adopt_opened(seconds, now)
+
+    def adopt_closed(self, key: Key, now: float) -> None:
+        """A breaker closed elsewhere."""
+        if record := self._find(key):
+            record.breaker.adopt_closed(now)
+
+    def adopt_failure(self, key: Key, endpoint: str, now: float) -> None:
+        """A hard failure elsewhere."""
+        if key.upstream in self._policies:
+            self._touch(key, endpoint, now).breaker.adopt_failure()
+
+    def adopt_success(self, key: Key) -> None:
+        """A success elsewhere, after a failure."""
+        if record := self._find(key):
+            record.breaker.adopt_success()

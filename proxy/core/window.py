@@ -25,11 +25,12 @@ class RatioWindow:
     when a burst of failures is forgotten, against a list entry for every request.
     """
 
-    __slots__ = ("_bucket_seconds", "_outcomes", "_slot", "_successes")
+    __slots__ = ("_bucket_seconds", "_ends_at", "_outcomes", "_slot", "_successes")
 
     def __init__(self, window_seconds: float) -> None:
         self._bucket_seconds = window_seconds / _BUCKETS
         self._slot = 0
+        self._ends_at = 0.0
         self.clear()
 
     def clear(self) -> None:
@@ -39,7 +40,8 @@ class RatioWindow:
 
     def add(self, *, success: bool, now: float) -> None:
         """Count one outcome at the monotonic instant `now`."""
-        self._advance(now)
+        if now >= self._ends_at:
+            self._advance(now)
         index = self._slot % _BUCKETS
         self._outcomes[index] += 1
         self._successes[index] += success
@@ -52,6 +54,9 @@ class RatioWindow:
     def _advance(self, now: float) -> None:
         """Empty the buckets whose time has passed since the last call. A clock that steps back moves nothing."""
         slot = int(now / self._bucket_seconds)
+        self._ends_at = (max(slot, self._slot) + 1) * self._bucket_seconds
+        if slot <= self._slot:
+            return
         for passed in range(max(self._slot + 1, slot - _BUCKETS + 1), slot + 1):
             self._outcomes[passed % _BUCKETS] = self._successes[passed % _BUCKETS] = 0
-        self._slot = max(self._slot, slot)
+        self._slot = slot

@@ -1,17 +1,21 @@
 """What is noted about a request while it is served, and becomes one event at its end."""
 
-from dataclasses import dataclass
+from functools import lru_cache
 
+import msgspec
 from aiohttp import web
 
 from proxy.core.failover import Tried
 from proxy.telemetry.events import Endpoint, RequestEnded, Result
+from proxy.wire import headers
+
+CLIENT_GONE = 499
+"""nginx's status for a client that left before it had its answer."""
 
 _FIELD_CHARACTERS = 1024
 
 
-@dataclass(slots=True)
-class Account:
+class Account(msgspec.Struct, gc=False):
     """Owner of one request's facts. The middleware opens and closes it; handlers fill it in."""
 
     request_id: str
@@ -30,20 +34,12 @@ class Account:
     losses: tuple[str, ...] = ()
     first_content_at: float | None = None
 
-    def headers(self) -> dict[str, str]:
-        """The headers that tell the client the truth about who answered, and why."""
-        fields = {
-            "x-hotspare-request-id": self.request_id,
-            "x-hotspare-upstream": self.upstream or "none",
-            "x-hotspare-attempts": str(self.attempts),
-        }
-        if self.model:
-            fields["x-hotspare-model"] = self.model
-        if self.tried:
-            fields["x-hotspare-reason"] = "; ".join(map(str, self.tried))
-        if self.losses:
-            fields["x-hotspare-degraded"] = ", ".join(self.losses)
-        return {name: _header_safe(value) for name, value in fields.items()}
+    def lines(self) -> bytes:
+        """Header lines that tell the client the truth about who answered, and why."""
+        why = "; ".join(map(str, self.tried)) if self.tried else ""
+        losses = ", ".join(self.losses) if self.losses else ""
+        common = _lines(self.upstream, self.model, self.attempts, why, losses)
+        return b"%bx-hotspare-request-id: %b\r\n" % (common, self.request_id.encode())
 
     def closed(self, status: int, now: float) -> RequestEnded:
         """The event."""
@@ -62,6 +58,20 @@ class Account:
             seconds=now - self.started_at,
             first_content_seconds=self.first_content_at - self.started_at if self.first_content_at else None,
         )
+
+
+@lru_cache(maxsize=1024)
+def _lines(upstream: str | None, model: str | None, attempts: int, why: str, losses: str) -> bytes:
+    """The same for nearly every request."""
+    said = {
+        "Via": headers.VIA,
+        "x-hotspare-upstream": upstream or "none",
+        "x-hotspare-attempts": str(attempts),
+        "x-hotspare-model": model,
+        "x-hotspare-reason": why,
+        "x-hotspare-degraded": losses,
+    }
+    return "".join([f"{name}: {_header_safe(value)}\r\n" for name, value in said.items() if value]).encode()
 
 
 def _header_safe(value: str) -> str:

@@ -1,47 +1,34 @@
-"""One attempt, up to the point where the client may see something of it.
+"""One exchange with one upstream, from the first byte sent to its verdict.
 
-An unstreamed answer is held until it is complete, so that a cut one can still be failed over. A stream is held until
-its first content: comments, pings and a lone role are what a model sends that is about to hang.
+It hears the transport (it is a Sink) and the clock (it is Limited), lets an Answer say what may be shown, and tells
+its Listener. Everything happens in callbacks; nothing waits but the gate of a model server that is not there yet.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from math import inf
+from typing import Protocol
+
+import msgspec
+from multidict import CIMultiDict
 
 from proxy.clock import Clock
+from proxy.core.breaker import Permit
 from proxy.core.failover import Start
-from proxy.core.outcome import KeyOwner, Kind, Outcome, kind_of_status
-from proxy.upstreams.transport import AttemptFailed, Exchange
+from proxy.core.health import Key
+from proxy.core.outcome import OK, Kind, Outcome, kind_of_status
+from proxy.core.phases import Phases
+from proxy.server.answer import Answer, StreamAnswer, WholeAnswer
+from proxy.server.deadlines import Deadlines
+from proxy.server.journal import Budget
+from proxy.upstreams.transport import AttemptFailed, Dispatch
 from proxy.upstreams.upstream import Call, Upstream
-from proxy.wire import completion, headers, sse
+from proxy.wire import headers, sse
 from proxy.wire.headers import Fields
-
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""An unstreamed answer is held in memory. 64 MiB is 2,000 embeddings of 3,072 numbers in JSON, the largest request
-that OpenAI takes."""
+from proxy.wire.http1 import ResponseHead
 
 
-@dataclass(frozen=True, slots=True)
-class WholeAnswer:
-    """A complete answer."""
-
-    outcome: Outcome
-    fields: Fields
-    body: bytes
-
-
-@dataclass(slots=True)
-class OpenStream:
-    """A stream that has shown its first content. `held` is all of it so far, in whole events."""
-
-    exchange: Exchange
-    chunks: AsyncIterator[bytes]
-    reader: sse.EventReader
-    held: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, gc=False):
     """A completion request as an attempt needs it."""
 
     call: Call
@@ -49,80 +36,219 @@ class Question:
     is_stream: bool
 
 
-async def attempt(
-    upstream: Upstream, question: Question, start: Start, extra: Fields, clock: Clock
-) -> WholeAnswer | OpenStream:
-    """Ask, and wait for what is worth showing. Raises AttemptFailed."""
-    seconds = max(start.limit_at - clock.monotonic(), 0.0)
-    try:
-        async with asyncio.timeout(seconds):
-            return await _ask(upstream, question, start, extra, seconds, clock.wall())
-    except TimeoutError:
-        raise AttemptFailed(Outcome(start.late_kind)) from None
+@dataclass(frozen=True, slots=True)
+class Facilities:
+    """What all attempts of a process share."""
+
+    clock: Clock
+    deadlines: Deadlines
+    journals: Budget
 
 
-async def _ask(
-    upstream: Upstream, question: Question, start: Start, extra: Fields, patience_seconds: float, wall: float
-) -> WholeAnswer | OpenStream:
-    model = start.candidate.model
-    exchange = await upstream.ask(
-        question.call,
-        None if model == question.model else model,
-        connect_seconds=start.connect_seconds,
-        patience_seconds=patience_seconds,
-        extra=extra,
-    )
-    try:
-        return await _read(exchange, upstream.key_owner(question.call.fields), question.is_stream, wall)
-    except BaseException:
-        exchange.close()
-        raise
+class Listener(Protocol):
+    """Who is told how an attempt goes. `ended` or `fault` comes last, and once."""
+
+    def content(self, attempt: "Attempt", held: bytes) -> None:
+        """A stream shows its first content. `held` is all of it so far, in whole events."""
+        ...
+
+    def block(self, data: bytes) -> None:
+        """More whole events of a stream that has shown content."""
+        ...
+
+    def ended(self, attempt: "Attempt", outcome: Outcome, body: bytes | None) -> None:
+        """It is over; `body` is the answer where a whole one came."""
+        ...
+
+    def fault(self, attempt: "Attempt", error: Exception) -> None:
+        """It is over because something failed on our side: a mistake of ours, or RequestInvalid."""
+        ...
 
 
-async def _read(exchange: Exchange, key_owner: KeyOwner, is_stream: bool, wall: float) -> WholeAnswer | OpenStream:
-    kind = kind_of_status(exchange.status, key_owner)
-    outcome = Outcome(kind, exchange.status, headers.retry_after_seconds(exchange.headers, wall))
-    if not outcome.is_answer:
-        raise AttemptFailed(outcome)
-    if kind is Kind.OK and is_stream:
-        return await _hold(exchange)
-    body = await exchange.read(MAX_ANSWER_BYTES)
-    if kind is Kind.OK and not _is_opaque(exchange) and not completion.is_whole(body):
-        raise _bad(exchange, "not a completion")
-    exchange.close()
-    return WholeAnswer(outcome, exchange.fields, body)
+class Attempt(msgspec.Struct, eq=False):
+    """See the module's text. `launch` it once; then it ends by itself, or by `cancel`."""
 
+    start: Start
+    key: Key
+    permit: Permit
+    _upstream: Upstream
+    _question: Question
+    _listener: Listener
+    _facilities: Facilities
+    began_at: float = 0.0
+    limit_at: float = inf
+    first_content_at: float | None = None
+    response: ResponseHead | None = None
+    """The head of the answer, once it is there."""
+    _answer: Answer | None = None
+    _dispatch: Dispatch | None = None
+    _wait: asyncio.Task[None] | None = None
+    _is_committed: bool = False
+    _is_over: bool = False
 
-async def _hold(exchange: Exchange) -> OpenStream:
-    if exchange.content_type != "text/event-stream":
-        raise _bad(exchange, f"a stream was asked for, {exchange.content_type or 'nothing'} came")
-    reader = sse.EventReader()
-    chunks = exchange.chunks()
-    held = b""
-    async for chunk in chunks:
-        block = reader.feed(chunk)
-        held += block
-        if len(held) + len(reader.rest) > sse.MAX_EVENT_BYTES:
-            raise _bad(exchange, "no content in its first megabytes")
-        if _shows_content(block, exchange):
-            return OpenStream(exchange, chunks, reader, held)
-    raise AttemptFailed(Outcome(Kind.CUT, exchange.status, detail="ended before its first content"))
+    @property
+    def phases(self) -> Phases | None:
+        """Where the time went; None while it waits at the gate."""
+        return self._dispatch.phases if self._dispatch else None
 
+    @property
+    def upstream_request_id(self) -> str | None:
+        """What the upstream calls it."""
+        value = self.response.get(b"x-request-id") if self.response else None
+        return value.decode("latin-1") if value else None
 
-def _shows_content(block: bytes, exchange: Exchange) -> bool:
-    for data in sse.payloads(block):
-        seen = completion.glance(data)
-        if seen.is_error or data == completion.DONE:
-            raise _bad(exchange, "error event" if seen.is_error else "ended without content")
-        if seen.has_content or seen.is_finished:
-            return True
-    return False
+    def launch(self, extra: Fields) -> None:
+        """Send the request; `extra` takes the place of what the client has sent under these names.
 
+        Raises RequestInvalid. The listener hears nothing before this has returned.
+        """
+        self.began_at = self._facilities.clock.monotonic()
+        self.limit_at = self.start.limit_at
+        self._facilities.deadlines.watch(self)
+        if self._upstream.is_ready:
+            self._send(extra)
+        else:
+            self._wait = asyncio.get_running_loop().create_task(self._send_when_ready(extra))
 
-def _is_opaque(exchange: Exchange) -> bool:
-    """Compressed although we asked for it plain: passed on unseen."""
-    return exchange.headers.get("Content-Encoding", "identity").lower() != "identity"
+    def cancel(self) -> None:
+        """Nobody wants the answer any more: free the upstream at once. The listener hears nothing more."""
+        self._close()
 
+    def pause(self) -> None:
+        """The client does not read. That is nothing to hold against the upstream."""
+        if self._dispatch is not None and self._is_committed and not self._is_over:
+            self._dispatch.pause_reading()
+            self.limit_at = inf
 
-def _bad(exchange: Exchange, detail: str) -> AttemptFailed:
-    return AttemptFailed(Outcome(Kind.BAD_ANSWER, exchange.status, detail=detail))
+    def resume(self) -> None:
+        """The client reads again."""
+        if self._dispatch is not None and self._is_committed and not self._is_over:
+            self.limit_at = self._facilities.clock.monotonic() + self.start.stall_seconds
+            self._dispatch.resume_reading()
+
+    # ---- what the transport says
+
+    def head(self, head: ResponseHead) -> None:
+        """The head of the answer."""
+        self.response = head
+        try:
+            if head.status == 200 and not self._question.is_stream:
+                self._answer = WholeAnswer(head, OK, is_checked=True)
+            else:
+                self._answer = self._judge(head)
+        except AttemptFailed as failure:
+            self._break(failure.outcome)
+        except Exception as error:  # noqa: BLE001 - the boundary: nobody above a callback would hear of it
+            self._fault(error)
+
+    def body(self, data: bytes) -> None:
+        """More of its body."""
+        answer = self._answer
+        if self._is_over or answer is None:
+            return
+        try:
+            if block := answer.take(data):
+                self._show(block)
+        except AttemptFailed as failure:
+            self._break(failure.outcome)
+        except Exception as error:  # noqa: BLE001 - as in `head`
+            self._fault(error)
+
+    def end(self) -> None:
+        """The answer is complete, as far as HTTP goes."""
+        if self._is_over or self._answer is None:
+            return
+        try:
+            outcome, body = self._answer.end()
+            self._end(outcome, body)
+        except AttemptFailed as failure:
+            self._break(failure.outcome)
+        except Exception as error:  # noqa: BLE001 - as in `head`
+            self._fault(error)
+
+    def failed(self, outcome: Outcome) -> None:
+        """The exchange broke."""
+        self._break(outcome)
+
+    def expire(self) -> None:
+        """Its time is up."""
+        self._break(Outcome(Kind.STALL if self._is_committed else self.start.late_kind, self._status))
+
+    # ----
+
+    @property
+    def _status(self) -> int | None:
+        return self.response.status if self._is_committed and self.response else None
+
+    def _send(self, extra: Fields) -> None:
+        model = self.start.candidate.model
+        self._dispatch = self._upstream.dispatch(
+            self._question.call,
+            None if model == self._question.model else model,
+            self,
+            connect_seconds=self.start.connect_seconds,
+            extra=extra,
+        )
+
+    async def _send_when_ready(self, extra: Fields) -> None:
+        try:
+            if await self._upstream.wait(self.limit_at - self._facilities.clock.monotonic()):
+                self._send(extra)
+            else:
+                self._end(Outcome(Kind.UNAVAILABLE, detail="the local model is not ready"))
+        except Exception as error:  # noqa: BLE001 - as in `head`
+            self._fault(error)
+
+    def _judge(self, head: ResponseHead) -> Answer:
+        """What the head promises. Raises AttemptFailed."""
+        outcome = OK
+        if head.status != 200:
+            kind = kind_of_status(head.status, self._upstream.key_owner(self._question.call.fields))
+            pause = headers.retry_after_seconds(CIMultiDict(head.fields), self._facilities.clock.wall())
+            outcome = Outcome(kind, head.status, pause)
+            if not outcome.is_answer:
+                raise AttemptFailed(outcome)
+        is_success = outcome is OK or outcome.kind is Kind.OK
+        if is_success and self._question.is_stream:
+            return StreamAnswer(head, self._facilities.journals)
+        return WholeAnswer(head, outcome, is_checked=is_success)
+
+    def _show(self, block: bytes) -> None:
+        """Times are set before the listener writes: it may find the client's connection full, see `pause`."""
+        if not self._is_committed:
+            self._is_committed = True
+            self.first_content_at = self._facilities.clock.monotonic()
+            self.limit_at = self.first_content_at + self.start.stall_seconds
+            self._listener.content(self, block)
+            return
+        if self.limit_at != inf and not sse.is_only_comments(block):
+            self.limit_at = self._facilities.clock.monotonic() + self.start.stall_seconds
+        self._listener.block(block)
+
+    def _break(self, outcome: Outcome) -> None:
+        if self._is_over:
+            return
+        try:
+            self._end(self._answer.broken(outcome) if self._answer else outcome)
+        except Exception as error:  # noqa: BLE001 - as in `head`
+            self._fault(error)
+
+    def _end(self, outcome: Outcome, body: bytes | None = None) -> None:
+        self._close()
+        if outcome is not OK:
+            self._upstream.note(outcome)
+        self._listener.ended(self, outcome, body)
+
+    def _fault(self, error: Exception) -> None:
+        self._close()
+        self._listener.fault(self, error)
+
+    def _close(self) -> None:
+        self._is_over = True
+        self._facilities.deadlines.forget(self)
+        if self._dispatch is not None and not self._dispatch.is_over:
+            self._dispatch.cancel()
+        if self._wait is not None:
+            self._wait.cancel()
+        if self._answer is not None:
+            self._answer.close()

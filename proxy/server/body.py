@@ -20,9 +20,14 @@ async def read_json_body(request: web.Request, settings: ServerSettings) -> byte
                 if len(body) > settings.body_bytes:
                     raise _too_large(settings.body_bytes)
     except TimeoutError:
-        message = f"The request body did not arrive within {settings.body_timeout_seconds:g} seconds."
-        raise RequestInvalid(message, status=408, code="request_timeout", closes=True) from None
+        raise too_slow(settings) from None
     return bytes(body)
+
+
+def too_slow(settings: ServerSettings) -> RequestInvalid:
+    """The body does not come."""
+    message = f"The request body did not arrive within {settings.body_timeout_seconds:g} seconds."
+    return RequestInvalid(message, status=408, code="request_timeout", closes=True)
 
 
 async def expect_continue(request: web.Request, settings: ServerSettings) -> None:

@@ -13,10 +13,11 @@ from proxy.server.account import ACCOUNT
 from proxy.server.response import answer_fields
 from proxy.upstreams.transport import AttemptFailed
 from proxy.upstreams.upstream import Call, Upstream
-from proxy.wire import models
+from proxy.wire import headers, models
 
 _PATIENCE_SECONDS = 3.0
 """A list is looked at while somebody waits for a page to load; a cloud that takes longer is left out of it."""
+_NEGOTIATED = frozenset({"accept-encoding"})
 _LIST_BYTES = 4 * 2**20
 
 
@@ -43,7 +44,7 @@ class Listing:
         raise RequestInvalid(message, status=404, param="model", code="model_not_found")
 
     async def _collect(self, request: web.Request) -> list[dict[str, Any]]:
-        fields = list(request.headers.items())
+        fields = headers.without(request.headers.items(), _NEGOTIATED)
         call = Call("GET", "/models", fields, None)
         lists = await asyncio.gather(*(self._ask(upstream, call) for upstream in self.clouds))
         created = int(self.clock.wall())
@@ -55,11 +56,8 @@ class Listing:
 
     async def _ask(self, upstream: Upstream, call: Call) -> list[dict[str, Any]]:
         """A cloud's list; empty if it does not give one."""
-        asking = upstream.ask(
-            call, None, connect_seconds=_PATIENCE_SECONDS, patience_seconds=_PATIENCE_SECONDS, extra=[]
-        )
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS), await asking as exchange:
+            async with asyncio.timeout(_PATIENCE_SECONDS), await upstream.send(call, _PATIENCE_SECONDS) as exchange:
                 return models.entries(await exchange.read(_LIST_BYTES)) if exchange.status == 200 else []
         except (AttemptFailed, TimeoutError):
             return []

@@ -1,6 +1,6 @@
 """The pages for operators and orchestrators: /metrics, /livez, /readyz."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -9,7 +9,7 @@ from aiohttp import web
 from proxy.core.breaker import State
 from proxy.telemetry.events import Phase
 
-Expose = Callable[[], tuple[bytes, str]]
+Expose = Callable[[], Awaitable[tuple[bytes, str]]]
 """Gives the exposition and its content type."""
 
 
@@ -60,7 +60,7 @@ class Operations:
 
     async def metrics(self, _: web.Request) -> web.Response:
         """Prometheus's exposition."""
-        body, content_type = self.expose()
+        body, content_type = await self.expose()
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def livez(self, _: web.Request) -> web.Response:

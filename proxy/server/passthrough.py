@@ -44,14 +44,14 @@ class Passthrough:
             account.upstream = upstream.name
             account.tried = tuple(tried)
             try:
-                exchange = await upstream.pass_on(call, connect_seconds=self.timeouts[upstream.name].connect_seconds)
+                exchange = await upstream.send(call, self.timeouts[upstream.name].connect_seconds)
             except AttemptFailed as failure:
                 tried.append(Tried(upstream.name, failure.outcome.kind))
                 if failure.outcome.kind in _BEFORE_SENDING:
                     continue
                 break
             return await _copy(exchange, request, account)
-        return unavailable(GiveUp(tuple(tried), DEFAULT_RETRY_AFTER_SECONDS), Plan((), {}), account)
+        return unavailable(GiveUp(tuple(tried), DEFAULT_RETRY_AFTER_SECONDS), Plan((), {}), account).as_web()
 
 
 def _check(request: web.Request, call_target: str, clouds: Sequence[Upstream]) -> None:

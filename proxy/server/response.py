@@ -1,57 +1,108 @@
-"""What goes back besides the upstream's bytes: our header fields, and the one error when nobody is left."""
+"""What goes back besides the upstream's bytes: header fields that tell the truth, and answers of our own."""
 
 import math
+import re
+from typing import NamedTuple
 
 from aiohttp import web
+from aiohttp.helpers import rfc822_formatted_time
 from multidict import CIMultiDict
 
 from proxy.core.candidates import Plan
 from proxy.core.failover import GiveUp
 from proxy.core.outcome import Kind
+from proxy.errors import RequestInvalid
 from proxy.server.account import Account
 from proxy.telemetry.events import Result
 from proxy.wire import envelope, headers
 from proxy.wire.headers import Fields
+from proxy.wire.http1 import ResponseHead, head_of
 
-_JSON = "application/json"
-_REFRAMED = frozenset({"content-length"})
+FAULT_MESSAGE = "The proxy failed on this request; see its log."
+
+_OURS = ("content-length", "via", "x-hotspare-[a-z-]*")
+_DROPPED = re.compile(f"\r\n(?:{'|'.join([*_OURS, *headers.HOP_BY_HOP])}):[^\r]*".encode(), re.IGNORECASE)
 
 
-def answer_fields(upstream_fields: Fields, account: Account) -> CIMultiDict[str]:
-    """The answer's own end-to-end fields and ours.
+def answer_lines(upstream: ResponseHead, account: Account) -> bytes:
+    """The header lines of an answer: the upstream's own end-to-end fields and ours, without the framing.
 
     `x-request-id` stays the upstream's where it has one: it is what its support asks for, and what the SDKs show.
     """
-    fields = CIMultiDict(headers.without(headers.end_to_end(upstream_fields), _REFRAMED))
-    fields.update(account.headers())
-    fields.setdefault("x-request-id", account.request_id)
-    fields.setdefault("Server", "hotspare")
-    fields["Via"] = headers.VIA
-    return fields
+    if b"\r\nconnection:" in upstream.lower:
+        upstream = _without_nominated(upstream)
+    lower = upstream.lower
+    passed = _DROPPED.sub(b"", upstream.block)[2:]
+    lines = [passed, b"\r\n" if passed else b"", account.lines()]
+    if b"\r\nx-request-id:" not in lower:
+        lines.append(b"x-request-id: %b\r\n" % account.request_id.encode())
+    if b"\r\nserver:" not in lower:
+        lines.append(b"Server: hotspare\r\n")
+    if b"\r\ndate:" not in lower:  # RFC 9110, section 6.6.1
+        lines.append(b"Date: %b\r\n" % rfc822_formatted_time().encode())
+    return b"".join(lines)
 
 
-def error_response(
+def answer_fields(upstream: Fields, account: Account) -> CIMultiDict[str]:
+    """The same for an answer that aiohttp writes."""
+    head = head_of(200, [(_bytes(name), _bytes(value)) for name, value in upstream])
+    lines = answer_lines(head, account).decode("utf-8", "surrogateescape").split("\r\n")
+    return CIMultiDict((name, value) for name, _, value in (line.partition(": ") for line in lines) if name)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _without_nominated(head: ResponseHead) -> ResponseHead:
+    """Without the fields that `Connection` names: they concern that connection only."""
+    nominated = frozenset(head.tokens(b"connection"))
+    return head_of(head.status, [pair for pair in head.pairs if pair[0].lower() not in nominated])
+
+
+class Answer(NamedTuple):
+    """An answer of our own, JSON."""
+
+    status: int
+    fields: CIMultiDict[str]
+    body: bytes
+
+    def lines(self) -> bytes:
+        """Its header lines."""
+        return "".join([f"{name}: {value}\r\n" for name, value in self.fields.items()]).encode()
+
+    def as_web(self) -> web.Response:
+        """For aiohttp to write."""
+        return web.Response(status=self.status, headers=self.fields, body=self.body)
+
+
+def error_answer(
     status: int, message: str, account: Account, *, param: str | None = None, code: str | None = None
-) -> web.Response:
+) -> Answer:
     """An error of ours, OpenAI-shaped."""
     kind = envelope.INVALID_REQUEST if status < 500 else envelope.SERVER_ERROR
-    body = envelope.error(message, kind=kind, param=param, code=code)
-    return web.Response(status=status, headers=answer_fields([], account), body=body, content_type=_JSON)
+    fields = answer_fields([("Content-Type", "application/json")], account)
+    return Answer(status, fields, envelope.error(message, kind=kind, param=param, code=code))
 
 
-def unavailable(action: GiveUp, plan: Plan, account: Account) -> web.Response:
+def refusal(error: RequestInvalid, account: Account) -> Answer:
+    """The request cannot be served as it is."""
+    return error_answer(error.status, error.message, account, param=error.param, code=error.code)
+
+
+def unavailable(action: GiveUp, plan: Plan, account: Account) -> Answer:
     """Nobody is left: one 503 that says what was tried, or a 401 where all that was missing is a key."""
     account.result = Result.UNAVAILABLE
     account.tried = action.tried
     account.upstream = account.model = None
     if action.tried and all(tried.kind is Kind.NO_KEY for tried in action.tried):
         message = "No API key was sent, and every upstream wants one. Send it as 'Authorization: Bearer …'."
-        return error_response(401, message, account, code="invalid_api_key")
-    response = error_response(503, _why_nobody(action, plan), account, code="no_upstream_available")
-    response.headers["Retry-After"] = str(math.ceil(action.retry_after_seconds))
+        return error_answer(401, message, account, code="invalid_api_key")
+    answer = error_answer(503, _why_nobody(action, plan), account, code="no_upstream_available")
+    answer.fields["Retry-After"] = str(math.ceil(action.retry_after_seconds))
     # The SDKs retry a 503 twice by themselves; there has to be one retry loop, and it is ours.
-    response.headers["x-should-retry"] = "false"
-    return response
+    answer.fields["x-should-retry"] = "false"
+    return answer
 
 
 def _why_nobody(action: GiveUp, plan: Plan) -> str:

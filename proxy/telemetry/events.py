@@ -1,15 +1,22 @@
-"""The facts. Policy never hangs on them: whoever publishes one has already acted."""
+"""The facts. Policy never hangs on them: whoever publishes one has already acted.
+
+They are msgspec Structs: immutable like frozen dataclasses, but made in a fifteenth of the time, and unseen by the
+cyclic collector. Nothing in them points back at them.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from proxy.core.breaker import State
 from proxy.core.failover import Tried
 from proxy.core.outcome import Kind, Outcome
+from proxy.core.phases import Phases
+from proxy.core.word import Word
 
 
-class Endpoint(StrEnum):
+class Endpoint(Word):
     """The closed set of what clients ask for; a metric label. The values are paths below /v1."""
 
     CHAT = "chat/completions"
@@ -19,7 +26,7 @@ class Endpoint(StrEnum):
     OTHER = "other"
 
 
-class Result(StrEnum):
+class Result(Word):
     """How a request ended for the client; a metric label."""
 
     ANSWERED = "answered"
@@ -31,9 +38,8 @@ class Result(StrEnum):
     """Our own: an exception that nobody expected."""
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptEnded:
-    """One exchange with one upstream is over. Times in seconds."""
+class AttemptEnded(Struct, frozen=True, gc=False):
+    """One exchange with one upstream is over. Times in seconds; `phases` is None where nothing was sent."""
 
     request_id: str
     upstream: str
@@ -42,10 +48,17 @@ class AttemptEnded:
     seconds: float
     first_content_seconds: float | None
     upstream_request_id: str | None
+    model: str = ""
+    """The name that the upstream knows; it comes from clients, so it is no metric label."""
+    phases: Phases | None = None
+
+    @property
+    def first_byte_seconds(self) -> float | None:
+        """From the request to the first byte of the answer."""
+        return self.phases.first_byte if self.phases else None
 
 
-@dataclass(frozen=True, slots=True)
-class RequestEnded:
+class RequestEnded(Struct, frozen=True, gc=False):
     """A client's request is over. Times in seconds; `upstream` is who answered, if anybody."""
 
     request_id: str
@@ -63,15 +76,17 @@ class RequestEnded:
     first_content_seconds: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerChanged:
-    """A breaker went from one state to another. `cause` is None when only time has passed."""
+class BreakerChanged(Struct, frozen=True, gc=False):
+    """A breaker went from one state to another. `cause` is None when only time has passed, `open_seconds` (how long it
+    stays open) is None unless it opened.
+    """
 
     upstream: str
     model: str
     before: State
     after: State
     cause: Kind | None
+    open_seconds: float | None = None
 
 
 class Phase(StrEnum):
@@ -85,31 +100,39 @@ class Phase(StrEnum):
     DOWN = "down"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelServerChanged:
+class ModelServerChanged(Struct, frozen=True, gc=False):
     """The model server entered a phase. `detail` says why, for people."""
 
     phase: Phase
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FaultCaught:
-    """An exception that nobody expected was caught at a boundary. `where` names the boundary."""
+class FaultCaught(Struct, frozen=True):
+    """An exception that nobody expected was caught at a boundary. `where` names the boundary.
+
+    The collector sees this one: an exception holds frames, and they may hold it.
+    """
 
     where: str
     error: BaseException
 
 
-Event = AttemptEnded | RequestEnded | BreakerChanged | ModelServerChanged | FaultCaught
+class WorkerPhase(StrEnum):
+    """What one of the proxy's workers is doing; a metric label."""
+
+    STARTED = "started"
+    READY = "ready"
+    DRAINING = "draining"
+    ENDED = "ended"
+
+
+class WorkerChanged(Struct, frozen=True, gc=False):
+    """A worker entered a phase. `detail` says why, for people."""
+
+    number: int
+    phase: WorkerPhase
+    detail: str = ""
+
+
+Event = AttemptEnded | RequestEnded | BreakerChanged | ModelServerChanged | FaultCaught | WorkerChanged
 Emit = Callable[[Event], None]
-
-
-def fan_out(*sinks: Emit) -> Emit:
-    """One publisher's end for many sinks."""
-
-    def emit(event: Event) -> None:
-        for sink in sinks:
-            sink(event)
-
-    return emit

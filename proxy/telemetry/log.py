@@ -1,16 +1,14 @@
-"""Log lines from events, human or JSON, on standard error. No key and no prompt text gets here: no event has any."""
+"""Log lines from events, and from whatever else logs, on standard error: in order, and from a thread of their own."""
 
-import json
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from logging.handlers import QueueHandler, QueueListener
-from queue import Full, Queue
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TextIO
 
+from proxy.clock import SystemClock
 from proxy.core.breaker import State
+from proxy.core.outcome import Kind
 from proxy.telemetry.events import (
     AttemptEnded,
     BreakerChanged,
@@ -20,62 +18,37 @@ from proxy.telemetry.events import (
     Phase,
     RequestEnded,
     Result,
+    WorkerChanged,
 )
+from proxy.telemetry.line import HumanFormat, JsonFormat, Line, fields
+from proxy.telemetry.writer import Ring, Writer
 
 _LOGGER = logging.getLogger("hotspare")
 _FIELDS = "fields"
 
 
-_QUEUE_LINES = 10_000
-_LAST_LINES_SECONDS = 1.0
-
-
 @contextmanager
-def configured(log_format: str, level: str, stream: TextIO = sys.stderr) -> Iterator[None]:
+def configured(
+    log_format: str, level: str, stream: TextIO = sys.stderr, *, worker: int | None = None
+) -> Iterator[None]:
     """Log to `stream` while the context lasts, from a thread of its own: a pipe that nobody reads must not stop the
-    event loop. Lines beyond what the queue holds are dropped.
+    event loop. Lines beyond what the ring holds are dropped, and their number is said. `worker` stands in every line.
     """
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(_HumanFormatter() if resolved(log_format, stream) == "human" else _JsonFormatter())
-    queue: Queue[logging.LogRecord | None] = Queue(_QUEUE_LINES)
-    listener = _Listener(queue, handler)
+    form = (HumanFormat if resolved(log_format, stream) == "human" else JsonFormat)(worker)
+    handler = _RingHandler()
+    writer = Writer(handler.ring, form, stream)
     root = logging.getLogger()
     handlers_before, level_before = root.handlers[:], root.level
-    root.handlers[:] = [_Enqueue(queue)]
+    root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("asyncio").setLevel("WARNING")
-    listener.start()
+    writer.start()
     try:
         yield
     finally:
-        listener.stop()
+        writer.stop()
         root.handlers[:] = handlers_before
         root.setLevel(level_before)
-
-
-class _Listener(QueueListener):
-    def __init__(self, lines: "Queue[logging.LogRecord | None]", handler: logging.Handler) -> None:
-        super().__init__(lines, handler)
-        self._lines = lines
-
-    def stop(self) -> None:
-        """Write what is queued, unless nobody reads it: then leave it."""
-        if self._thread is None:
-            return
-        with suppress(Full):
-            self._lines.put(None, timeout=_LAST_LINES_SECONDS)
-        self._thread.join(_LAST_LINES_SECONDS)
-
-
-class _Enqueue(QueueHandler):
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """As it is: the listener lives in the same process, and formats it."""
-        return record
-
-    def enqueue(self, record: logging.LogRecord) -> None:
-        """Never wait."""
-        with suppress(Full):
-            self.queue.put_nowait(record)
 
 
 def resolved(log_format: str, stream: TextIO = sys.stderr) -> str:
@@ -85,104 +58,88 @@ def resolved(log_format: str, stream: TextIO = sys.stderr) -> str:
     return "human" if stream.isatty() else "json"
 
 
+class _RingHandler(logging.Handler):
+    """Where `logging` ends. Messages are made here: what they are made of may change, and frames must not be kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ring = Ring()
+        self._traceback = logging.Formatter().formatException
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said: Mapping[str, object] = getattr(record, _FIELDS, {})
+        traceback = self._traceback(record.exc_info) if record.exc_info else None
+        self.ring.push(Line(record.created, record.levelno, record.name, _message(record), said, traceback))
+
+
+def _message(record: logging.LogRecord) -> str:
+    """`logging` would complain on standard error, and wait for its reader."""
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, KeyError):  # the arguments do not fit the text
+        return f"{record.msg} {record.args!r}"
+
+
 class LogSink:
-    """A sink for events."""
+    """A sink for events. Make it inside `configured`; elsewhere its lines go wherever `logging` sends them.
+
+    Two events come with every request: they bypass `logging`, and nothing is made of them here but a place in the ring.
+    """
+
+    def __init__(self, wall: Callable[[], float] | None = None) -> None:
+        self._wall = wall or SystemClock().wall
+        handlers = logging.getLogger().handlers
+        self._ring = next((handler.ring for handler in handlers if isinstance(handler, _RingHandler)), None)
+        self._threshold = logging.NOTSET if self._ring is None else _LOGGER.getEffectiveLevel()
 
     def __call__(self, event: Event) -> None:
         """Write one event."""
+        if isinstance(event, AttemptEnded):
+            level = logging.DEBUG if event.outcome.kind in _ANSWERS else logging.INFO
+            if level >= self._threshold:
+                self._tell(level, "attempt", event)
+        elif isinstance(event, RequestEnded):
+            level = logging.WARNING if event.result in _SHOULD_BE_SEEN else logging.INFO
+            if level >= self._threshold:
+                self._tell(level, "request", event)
+        else:
+            self._tell_rarity(event)
+
+    @staticmethod
+    def _tell_rarity(event: Event) -> None:
         match event:
-            case RequestEnded():
-                self._write(_level_of(event.result), "request", _request_fields(event))
-            case AttemptEnded():
-                level = logging.DEBUG if event.outcome.is_answer else logging.INFO
-                self._write(level, "attempt", _attempt_fields(event))
             case BreakerChanged():
                 level = logging.WARNING if event.after is State.OPEN else logging.INFO
-                self._write(level, f"breaker {event.after}", _breaker_fields(event))
+                _log(level, f"breaker {event.after}", _breaker_fields(event))
             case ModelServerChanged():
                 level = logging.WARNING if event.phase is Phase.DOWN else logging.INFO
-                self._write(level, f"model server {event.phase}", {"detail": event.detail or None})
+                _log(level, f"model server {event.phase}", {"detail": event.detail or None})
+            case WorkerChanged():
+                _log(logging.INFO, f"worker {event.phase}", {"number": event.number, "detail": event.detail or None})
             case FaultCaught():
                 _LOGGER.error("fault in %s", event.where, exc_info=event.error)
 
-    @staticmethod
-    def _write(level: int, message: str, fields: dict[str, Any]) -> None:
-        if _LOGGER.isEnabledFor(level):
-            said = {name: value for name, value in fields.items() if value is not None}
-            _LOGGER.log(level, message, extra={_FIELDS: said})
+    def _tell(self, level: int, message: str, event: RequestEnded | AttemptEnded) -> None:
+        if self._ring is None:
+            _log(level, message, fields(event))
+        else:
+            self._ring.push(Line(self._wall(), level, _LOGGER.name, message, event))
 
 
-def _level_of(result: Result) -> int:
-    return logging.WARNING if result in (Result.UNAVAILABLE, Result.BROKEN_OFF, Result.FAULT) else logging.INFO
+def _log(level: int, message: str, said: Mapping[str, object | None]) -> None:
+    known = {name: value for name, value in said.items() if value is not None}
+    _LOGGER.log(level, message, extra={_FIELDS: known})
 
 
-def _request_fields(event: RequestEnded) -> dict[str, Any]:
+_ANSWERS = frozenset({Kind.OK, Kind.CALLER_ERROR})
+_SHOULD_BE_SEEN = frozenset({Result.UNAVAILABLE, Result.BROKEN_OFF, Result.FAULT})
+
+
+def _breaker_fields(event: BreakerChanged) -> dict[str, object | None]:
     return {
-        "request_id": event.request_id,
-        "client": event.client or None,
-        "method": event.method,
-        "endpoint": event.endpoint,
-        "stream": event.is_stream,
-        "status": event.status,
-        "result": event.result,
         "upstream": event.upstream,
-        "attempts": event.attempts,
-        "tried": "; ".join(map(str, event.tried)) or None,
-        "lost": ", ".join(event.losses) or None,
-        "seconds": round(event.seconds, 4),
-        "first_content_seconds": _rounded(event.first_content_seconds),
+        "model": event.model,
+        "before": event.before,
+        "cause": event.cause,
+        "open_seconds": event.open_seconds,
     }
-
-
-def _attempt_fields(event: AttemptEnded) -> dict[str, Any]:
-    return {
-        "request_id": event.request_id,
-        "upstream": event.upstream,
-        "number": event.number,
-        "outcome": event.outcome.kind,
-        "status": event.outcome.status,
-        "detail": event.outcome.detail or None,
-        "seconds": round(event.seconds, 4),
-        "first_content_seconds": _rounded(event.first_content_seconds),
-        "upstream_request_id": event.upstream_request_id,
-    }
-
-
-def _breaker_fields(event: BreakerChanged) -> dict[str, Any]:
-    return {"upstream": event.upstream, "model": event.model, "before": event.before, "cause": event.cause}
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 4)
-
-
-class _JsonFormatter(logging.Formatter):
-    """One object a line; the time in UTC (RFC 3339)."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        entry: dict[str, Any] = {
-            "time": time.replace("+00:00", "Z"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-            **getattr(record, _FIELDS, {}),
-        }
-        if record.exc_info:
-            entry["error"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str)
-
-
-class _HumanFormatter(logging.Formatter):
-    """A line for a terminal; values with spaces or control characters are quoted."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields = " ".join(f"{name}={_readable(value)}" for name, value in getattr(record, _FIELDS, {}).items())
-        time = self.formatTime(record, "%H:%M:%S")
-        line = f"{time} {record.levelname.lower():7} {record.getMessage()} {fields}".rstrip()
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
-
-
-def _readable(value: object) -> str:
-    text = str(value)
-    return text if text.isprintable() and " " not in text else json.dumps(text)

@@ -25,6 +25,7 @@ import msgspec
 from proxy.clock import Clock
 from proxy.core.backoff import Backoff
 from proxy.telemetry.events import Emit, ModelServerChanged, Phase
+from proxy.upstreams.gate import Changed, ModelGate, unobserved
 
 RESTART_INITIAL_SECONDS = 0.2
 RESTART_MAX_SECONDS = 30.0
@@ -50,53 +51,24 @@ class ModelServerSettings:
         return (sys.executable, "-P", "-m", "models", "serve", "--supervised", "--socket", self.socket, *self.arguments)
 
 
-class ModelServer:
-    """The supervisor, and the gate before the local upstream."""
+class ModelServer(ModelGate):
+    """The supervisor, and with it the gate before the local upstream."""
 
-    def __init__(self, settings: ModelServerSettings, clock: Clock, rng: random.Random, emit: Emit) -> None:
+    def __init__(
+        self, settings: ModelServerSettings, clock: Clock, rng: random.Random, emit: Emit, changed: Changed = unobserved
+    ) -> None:
+        super().__init__(changed)
         self._settings = settings
         self._clock = clock
         self._rng = rng
         self._emit = emit
-        self._phase = Phase.DOWN
-        self._open = asyncio.Event()
         self._backoff = Backoff(RESTART_INITIAL_SECONDS, RESTART_MAX_SECONDS, RESTART_FORGIVE_SECONDS)
-        self._has_failed = False
         self._process: asyncio.subprocess.Process | None = None
-        self.facts: Mapping[str, Any] = {}
-        """What the child said when it became ready: model, context, threads, gpu_layers, load_seconds, …"""
-        self.trouble = ""
-        """Why it is not ready, in words for people; empty while all is well."""
-
-    @property
-    def phase(self) -> Phase:
-        """What the child is doing."""
-        return self._phase
 
     @property
     def pid(self) -> int | None:
         """The child's process id while there is one."""
         return self._process.pid if self._process else None
-
-    async def wait(self, seconds: float) -> bool:
-        """Wait until requests can be sent.
-
-        Nobody waits for a download, which takes longer than any client's patience, nor for a server that has said that
-        it cannot run: it is started again, but it will hardly change its mind.
-        """
-        if self._open.is_set():
-            return True
-        if self._phase is Phase.FETCHING or self._has_failed:
-            return False
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(seconds, 0.0)):
-                await self._open.wait()
-        return self._open.is_set()
-
-    def doubt(self) -> None:
-        """A request found nobody there. The gate stays shut until the child's next sign of life, a second away if it
-        lives; if it does not, until its successor is ready."""
-        self._open.clear()
 
     async def run(self) -> None:
         """Keep one child running until cancelled; then end it."""
@@ -116,7 +88,7 @@ class ModelServer:
         try:
             return await self._watch(self._process)
         finally:
-            self._open.clear()
+            self._shut()
             await self._end(self._process)
             self._process = None
 
@@ -146,7 +118,7 @@ class ModelServer:
             except ValueError:
                 return _kill(process, "its standard output is not the supervision protocol")
             if not line:
-                self._has_failed |= await process.wait() in _LASTING_FAULTS
+                self.is_hopeless |= await process.wait() in _LASTING_FAULTS
                 return failure or _how_it_ended(await process.wait())
             message = _decode(line)
             failure = self._hear(message) or failure
@@ -165,13 +137,13 @@ class ModelServer:
             case "ready":
                 self.facts = {name: value for name, value in message.items() if name != "event"}
                 self.trouble = ""
-                self._has_failed = False
+                self.is_hopeless = False
                 self._enter(Phase.READY, summary(self.facts))
-                self._open.set()
-            case "beat" if self._phase is Phase.READY:
-                self._open.set()
+                self._let_in()
+            case "beat" if self.phase is Phase.READY:
+                self._let_in()
             case "failed":
-                self._has_failed = True
+                self.is_hopeless = True
                 return str(message.get("message", "it failed"))
         return ""
 
@@ -187,9 +159,10 @@ class ModelServer:
                     return
 
     def _enter(self, phase: Phase, detail: str = "") -> None:
-        if phase is not self._phase:
-            self._phase = phase
+        if phase is not self.phase:
+            self.phase = phase
             self._emit(ModelServerChanged(phase, detail))
+            self._changed()
 
 
 def _kill(process: asyncio.subprocess.Process, why: str) -> str:

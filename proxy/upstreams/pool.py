@@ -5,7 +5,6 @@ from contextlib import suppress
 
 from proxy.clock import Clock
 from proxy.core.breaker import UNCOUNTED, Permit, Refusal, State, Transition
-from proxy.core.failover import Start
 from proxy.core.health import Health, Key
 from proxy.core.outcome import Outcome
 from proxy.telemetry.events import BreakerChanged, Emit
@@ -27,19 +26,20 @@ class Pool:
     def __iter__(self) -> Iterator[Upstream]:
         return iter(self._upstreams.values())
 
-    def acquire(self, start: Start, endpoint: str) -> Permit | Refusal:
-        """Ask leave for what the failover machine wants to start."""
-        if start.is_forced:
+    def acquire(self, key: Key, endpoint: str, *, is_forced: bool = False) -> Permit | Refusal:
+        """Ask leave for a client's request; one that is forced always gets it, and counts for nothing."""
+        if is_forced:
             return UNCOUNTED
-        key = Key(start.candidate.upstream, start.candidate.model)
         answer, transition = self._health.acquire(key, endpoint, self._clock.monotonic())
-        self._publish(key, transition)
+        if transition:
+            self._publish(key, transition)
         return answer
 
     def acquire_probe(self, key: Key) -> Permit | Refusal:
         """Ask leave for a probe."""
         answer, transition = self._health.acquire_probe(key, self._clock.monotonic())
-        self._publish(key, transition)
+        if transition:
+            self._publish(key, transition)
         return answer
 
     def first_content(self, key: Key, permit: Permit) -> None:
@@ -48,7 +48,8 @@ class Pool:
 
     def report(self, key: Key, permit: Permit, outcome: Outcome) -> None:
         """The exchange under `permit` ended."""
-        self._publish(key, self._health.report(key, permit, outcome, self._clock.monotonic()))
+        if transition := self._health.report(key, permit, outcome, self._clock.monotonic()):
+            self._publish(key, transition)
 
     def ill(self) -> list[tuple[Key, str]]:
         """Every (upstream, model) that a probe should look at, with the endpoint it was last asked on."""
@@ -64,6 +65,33 @@ class Pool:
             with suppress(OSError):
                 await upstream.close()
 
-    def _publish(self, key: Key, transition: Transition | None) -> None:
-        if transition:
-            self._emit(BreakerChanged(key.upstream, key.model, transition.before, transition.after, transition.cause))
+    def _publish(self, key: Key, transition: Transition) -> None:
+        before, after, cause = transition.before, transition.after, transition.cause
+        open_seconds = self.open_seconds(key) if after is State.OPEN else None
+        self._emit(BreakerChanged(key.upstream, key.model, before, after, cause, open_seconds))
+
+    # What other workers of this proxy saw. It is acted on and not published: whoever saw it has done that.
+
+    def endpoint(self, key: Key) -> str | None:
+        """The path that was last asked for `key`; None if it has no breaker."""
+        return self._health.endpoint(key)
+
+    def open_seconds(self, key: Key) -> float:
+        """For how long the breaker of `key` is still open; 0 if it is not."""
+        return self._health.open_seconds(key, self._clock.monotonic())
+
+    def adopt_opened(self, key: Key, endpoint: str, open_seconds: float) -> None:
+        """Another worker's breaker opened for so long."""
+        self._health.adopt_opened(key, endpoint, open_seconds, self._clock.monotonic())
+
+    def adopt_closed(self, key: Key) -> None:
+        """Another worker's breaker closed."""
+        self._health.adopt_closed(key, self._clock.monotonic())
+
+    def adopt_failure(self, key: Key, endpoint: str) -> None:
+        """An attempt of another worker's ended in a hard failure."""
+        self._health.adopt_failure(key, endpoint, self._clock.monotonic())
+
+    def adopt_success(self, key: Key) -> None:
+        """Another worker had the first success since the last failure."""
+        self._health.adopt_success(key)

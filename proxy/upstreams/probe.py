@@ -90,9 +90,7 @@ class Prober:
         body = msgspec.json.encode({"model": key.model, **_BODIES[endpoint]})
         call = Call("POST", f"/{endpoint}", [("Content-Type", "application/json")], body)
         patience = timeouts.first_content_seconds
-        asking = self._pool[key.upstream].ask(
-            call, None, connect_seconds=timeouts.connect_seconds, patience_seconds=patience, extra=[]
-        )
+        asking = self._pool[key.upstream].send(call, timeouts.connect_seconds)
         exchange: Exchange = await bounded(patience, Kind.FIRST_CONTENT_TIMEOUT, asking)
         async with exchange:
             outcome = self._judge_head(exchange)

@@ -1,214 +1,217 @@
-"""One HTTP exchange with one origin, over aiohttp's client. The bottom: foreign exceptions are translated here, once.
+"""The road out: pooled raw HTTP/1.1 connections to one base URL. This is its door; the parts lie beside it.
+
+    Transport ── dispatch() ──▶ Dispatch ── head, body, end │ failed ──▶ Sink      callbacks: the hot path
+        │   └─── send() ──────▶ Exchange                                           coroutines, over the same
+        ├── IdlePool            which connection is next, which are too old
+        └── Dialler             DNS, TCP, TLS ──▶ Connection ──▶ its Dispatch, while it has one
 
 Bodies pass as the bytes they are: nothing is decompressed, redirected, cached, or read from the environment.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+import ssl
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Self, TypeVar
+from functools import partial
 
-import aiohttp
-from aiohttp.abc import AbstractStreamWriter
-from yarl import URL
-
+from proxy.clock import Clock
 from proxy.core.outcome import Kind, Outcome
-from proxy.errors import HotspareError
+from proxy.upstreams.connection import Connection
+from proxy.upstreams.dialling import Dialler, Site, kind_of
+from proxy.upstreams.dispatch import Dispatch, Sink
+from proxy.upstreams.exchange import Exchange, Inbox
+from proxy.upstreams.failure import AttemptFailed, bounded
+from proxy.upstreams.idle import TICK_SECONDS, IdlePool
+from proxy.upstreams.upload import in_chunks, of_length
+from proxy.wire import http1
 from proxy.wire.headers import Fields
 
-T = TypeVar("T")
+__all__ = ["AttemptFailed", "Dispatch", "Exchange", "Outgoing", "Sink", "Transport", "bounded"]
 
-
-class AttemptFailed(HotspareError):
-    """An exchange did not give an answer. Carries its Outcome, so that nobody has to guess from the text."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(f"{outcome.kind} {outcome.detail}".strip())
-        self.outcome = outcome
+_CLOSED = Outcome(Kind.UNAVAILABLE, detail="closed")
+_LIMIT = Outcome(Kind.UNAVAILABLE, detail="connection limit")
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A request as it goes out."""
+    """A request as it goes out. `target` is path and query below the base URL; Host and framing are the transport's,
+    but for the Content-Length of a body that is an iterator.
+    """
 
     method: str
-    url: URL
+    target: str
     fields: Fields = field(repr=False)
     body: bytes | AsyncIterator[bytes] | None = field(repr=False)
 
 
-class _Body(aiohttp.Payload):
-    """A body in memory, written in slices: others get their turn while ten megabytes go out. It can be sent again."""
-
-    _autoclose = True
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self._data = memoryview(data)
-        self._size = len(data)
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """The body as text; aiohttp wants this of every payload."""
-        return str(self._data, encoding, errors)
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Send all of it, waiting whenever the upstream does not read."""
-        for start in range(0, len(self._data), _SLICE_BYTES):
-            await writer.write(self._data[start : start + _SLICE_BYTES])
-
-
-def connector_for(base_url: str) -> tuple[aiohttp.BaseConnector, URL]:
-    """A connector and the URL to resolve paths against; `unix:///path.sock` is HTTP over a unix socket, under /v1.
-
-    No limit on connections: aiohttp's default of 100 makes the 101st stream wait for the first to end.
-    """
-    if base_url.startswith("unix://"):
-        return aiohttp.UnixConnector(base_url.removeprefix("unix://"), limit=0), URL("http://local/v1")
-    return aiohttp.TCPConnector(limit=0, ttl_dns_cache=10), URL(base_url, encoded=True)
-
-
-_SLICE_BYTES = 2**18
-_UNTOUCHED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-_STALE_RETRIES = 2
-
-
 class Transport:
-    """Exchanges with one origin over a pool of kept-alive connections."""
+    """Exchanges with one base URL over a pool of kept-alive connections.
 
-    def __init__(self, connector: aiohttp.BaseConnector) -> None:
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=_UNTOUCHED,
-            trust_env=False,
-            trace_configs=[_reuse_trace()],
-            read_bufsize=2**18,
-        )
+    `max_connections` bounds those that are open or being opened; a request that would need one more fails at once.
+    `ssl_context` takes the place of the machine's trust. Raises ValueError for what is no base URL.
+    """
 
-    async def send(self, outgoing: Outgoing, connect_seconds: float) -> "Exchange":
-        """Send a request and wait for the head of the answer. Raises AttemptFailed.
+    def __init__(
+        self,
+        base_url: str,
+        clock: Clock,
+        *,
+        max_connections: int | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        site = Site.of(base_url)
+        self.origin = f"{site.scheme}://{site.host if site.scheme == 'unix' else site.authority}"
+        self.host = site.authority.encode("ascii")
+        """The value of Host."""
+        self.prefix = site.path.encode("ascii")
+        """The base URL's path, without a slash at its end; targets are appended to it."""
+        self.now = clock.monotonic
+        self._dialler = Dialler(site, clock, ssl_context)
+        self._max_connections = max_connections
+        self._idle: IdlePool[Connection] = IdlePool()
+        self._connections: set[Connection] = set()
+        self._dials: set[asyncio.Task[Connection]] = set()
+        self._ticker: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
-        A pooled connection can die between the moment it is picked and the moment it is used. That says nothing about
-        the upstream: while not a byte has come back the request is sent again on another connection, before anybody
-        is blamed. A body that is an iterator can be sent only once, and is.
+    # ---- requests
+
+    def dispatch(
+        self, head: bytes, body: bytes, sink: Sink, connect_seconds: float, *, is_head_request: bool = False
+    ) -> Dispatch:
+        """Send a request; `head` is complete with its blank line. Never raises, and calls the sink from the loop only,
+        never before it has returned.
         """
-        retries = _STALE_RETRIES if not isinstance(outgoing.body, AsyncIterator) else 0
-        while True:
-            trace = SimpleNamespace(is_reused=False)
-            try:
-                return Exchange(await self._request(outgoing, connect_seconds, trace))
-            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                kind = _kind_before_head(error)
-                if kind is Kind.RESET and trace.is_reused and retries:
-                    retries -= 1
-                    continue
-                raise AttemptFailed(Outcome(kind, detail=type(error).__name__)) from error
+        dispatch = Dispatch(self, head, body, sink, connect_seconds, is_head_request)
+        connection = self._idle.take()
+        if connection is None:
+            self._dial(dispatch)
+        else:
+            dispatch.phases.is_reused = True
+            dispatch.start(connection)
+        return dispatch
 
-    async def _request(
-        self, outgoing: Outgoing, connect_seconds: float, trace: SimpleNamespace
-    ) -> aiohttp.ClientResponse:
-        return await self._session.request(
-            outgoing.method,
-            outgoing.url,
-            headers=outgoing.fields,
-            data=_Body(outgoing.body) if isinstance(outgoing.body, bytes) else outgoing.body,
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=None, connect=connect_seconds),
-            trace_request_ctx=trace,
+    def again(self, dispatch: Dispatch) -> None:
+        """Send a request on the connection that became idle last, or on a new one."""
+        connection = self._idle.take()
+        if connection is None:
+            dispatch.phases.is_reused = False
+            self._dial(dispatch)
+        else:
+            dispatch.phases.is_reused = True
+            dispatch.start(connection)
+
+    async def send(self, outgoing: Outgoing, connect_seconds: float) -> Exchange:
+        """Send a request and wait for the head of the answer. Raises AttemptFailed."""
+        inbox = Inbox()
+        head, body = self._render(outgoing)
+        dispatch = Dispatch(self, head, body, inbox, connect_seconds, outgoing.method == "HEAD")
+        self.again(dispatch)
+        try:
+            return Exchange(await inbox.open(dispatch), inbox)
+        except BaseException:
+            dispatch.cancel()
+            raise
+
+    def _render(self, outgoing: Outgoing) -> tuple[bytes, bytes | AsyncIterator[bytes]]:
+        """Head and framed body. Raises AttemptFailed."""
+        fields, body = _framed(outgoing)
+        target = self.prefix + outgoing.target.encode("utf-8", "surrogateescape")
+        try:
+            return http1.render_request_head(outgoing.method, target, self.host, fields), body
+        except http1.Malformed as error:
+            raise AttemptFailed(Outcome(Kind.BAD_ANSWER, detail=str(error))) from None
+
+    # ---- connections
+
+    def _dial(self, dispatch: Dispatch) -> None:
+        loop = asyncio.get_running_loop()
+        if refusal := self._refusal():
+            loop.call_soon(dispatch.fail, refusal)
+            return
+        factory = partial(Connection, self, self._idle.tick)
+        task = loop.create_task(self._dialler.dial(dispatch.connect_seconds, dispatch.phases, factory))
+        dispatch.task = task
+        self._dials.add(task)
+        task.add_done_callback(partial(self._dialled, dispatch))
+
+    def _refusal(self) -> Outcome | None:
+        if self._is_closed:
+            return _CLOSED
+        is_full = (
+            self._max_connections is not None and len(self._connections) + len(self._dials) >= self._max_connections
         )
+        return _LIMIT if is_full else None
+
+    def _dialled(self, dispatch: Dispatch, task: asyncio.Task[Connection]) -> None:
+        """A dial has ended; whatever it raised has failed the request, so that no request waits for nothing."""
+        self._dials.discard(task)
+        dispatch.task = None
+        if task.cancelled():
+            dispatch.fail(_CLOSED)
+        elif error := task.exception():
+            dispatch.fail(Outcome(kind_of(error), detail=type(error).__name__))
+        else:
+            self._connected(dispatch, task.result())
+
+    def _connected(self, dispatch: Dispatch, connection: Connection) -> None:
+        if self._is_closed:
+            connection.abort()
+            dispatch.fail(_CLOSED)
+            return
+        self._connections.add(connection)
+        if self._ticker is None:
+            self._tick_later()
+        if connection.is_closing():
+            self.lost(connection)
+            dispatch.lost("closed before the request", is_clean=False)
+        elif dispatch.is_over:
+            self.release(connection)
+        else:
+            dispatch.start(connection)
+
+    def release(self, connection: Connection) -> None:
+        """Keep a connection for the next request, unless it is too old."""
+        if not self._idle.put(connection):
+            connection.abort()
+
+    def lost(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self._connections.discard(connection)
+        self._idle.remove(connection)
+
+    def _tick_later(self) -> None:
+        self._ticker = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+
+    def _tick(self) -> None:
+        """Close what has been idle for too long; once more later, while there is anything that could be."""
+        self._ticker = None
+        for connection in self._idle.advance():
+            connection.abort()
+        if self._connections:
+            self._tick_later()
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self._session.close()
+        """Cut every connection; the requests under way fail."""
+        self._is_closed = True
+        if self._ticker is not None:
+            self._ticker.cancel()
+        for connection in list(self._connections):
+            connection.abort()
+        for task in self._dials:
+            task.cancel()
+        await asyncio.gather(*self._dials, return_exceptions=True)
 
 
-class Exchange:
-    """The head of an answer, and its body as it comes. Leave the context to free the connection: a body that was
-    read to its end keeps it for the next request, any other one closes it, which is what tells the upstream to stop.
-    """
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
-        self.fields: Fields = list(response.headers.items())
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Free the connection, or cut it if the answer has not ended.
-
-        Cut, not closed: closing would wait for an upstream that does not read to take the rest of a large body.
-        """
-        connection = self._response.connection
-        if connection is not None and connection.transport is not None:
-            connection.transport.abort()
-        self._response.close()
-
-    @property
-    def content_type(self) -> str:
-        """The media type without parameters, in lower case."""
-        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises AttemptFailed(CUT) if it ends before its framing says so."""
-        try:
-            async for chunk in self._response.content.iter_any():
-                yield chunk
-        except (aiohttp.ClientError, OSError) as error:
-            raise AttemptFailed(Outcome(Kind.CUT, self.status, detail=type(error).__name__)) from error
-
-    async def read(self, limit_bytes: int) -> bytes:
-        """The whole body. Raises AttemptFailed: CUT, or BAD_ANSWER when it is larger than the limit."""
-        parts = bytearray()
-        async for chunk in self.chunks():
-            parts += chunk
-            if len(parts) > limit_bytes:
-                raise AttemptFailed(Outcome(Kind.BAD_ANSWER, self.status, detail="answer too large"))
-        return bytes(parts)
-
-
-_KINDS_BEFORE_HEAD: tuple[tuple[type[BaseException], Kind], ...] = (
-    (aiohttp.ClientConnectorDNSError, Kind.DNS),
-    (aiohttp.ClientSSLError, Kind.TLS),
-    (aiohttp.ConnectionTimeoutError, Kind.CONNECT_TIMEOUT),
-    (aiohttp.ClientConnectorError, Kind.CONNECT),
-    (aiohttp.ServerDisconnectedError, Kind.RESET),
-    (aiohttp.ClientOSError, Kind.RESET),
-    (aiohttp.ClientConnectionError, Kind.RESET),
-    (aiohttp.ClientPayloadError, Kind.CUT),
-    (aiohttp.ClientResponseError, Kind.BAD_ANSWER),
-    (aiohttp.ClientError, Kind.BAD_ANSWER),
-    (TimeoutError, Kind.CONNECT_TIMEOUT),
-    (OSError, Kind.RESET),
-    (ValueError, Kind.BAD_ANSWER),
-)
-"""The first match names the failure; subclasses stand before their bases."""
-
-
-def _kind_before_head(error: BaseException) -> Kind:
-    return next(kind for exception, kind in _KINDS_BEFORE_HEAD if isinstance(error, exception))
-
-
-def _reuse_trace() -> aiohttp.TraceConfig:
-    async def reused(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-        context.trace_request_ctx.is_reused = True
-
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_reuseconn.append(reused)
-    return trace
-
-
-async def bounded(seconds: float, kind: Kind, awaitable: Awaitable[T]) -> T:
-    """Await with a limit; past it the attempt has failed with `kind`."""
-    try:
-        async with asyncio.timeout(max(seconds, 0.0)):
-            return await awaitable
-    except TimeoutError:
-        raise AttemptFailed(Outcome(kind)) from None
+def _framed(outgoing: Outgoing) -> tuple[Fields, bytes | AsyncIterator[bytes]]:
+    """The fields with those that frame the body (RFC 9112, section 6), and the body framed like that."""
+    fields, body = outgoing.fields, outgoing.body
+    if isinstance(body, AsyncIterator):
+        length = next((value for name, value in fields if name.lower() == "content-length"), None)
+        if length is not None and length.isdecimal():
+            return fields, of_length(body, int(length))
+        return [*fields, ("Transfer-Encoding", "chunked")], in_chunks(body)
+    if body or outgoing.method not in _WITHOUT_BODY:
+        fields = [*fields, ("Content-Length", str(len(body or b"")))]
+    return fields, body or b""

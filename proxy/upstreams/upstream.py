@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from yarl import URL
+import msgspec
 
+from proxy.clock import Clock
 from proxy.core.outcome import KeyOwner, Kind, Outcome
-from proxy.upstreams.transport import AttemptFailed, Exchange, Outgoing, Transport, connector_for
-from proxy.wire import headers, peek
+from proxy.upstreams.transport import AttemptFailed, Dispatch, Exchange, Outgoing, Sink, Transport
+from proxy.wire import headers, http1, peek
 from proxy.wire.headers import Fields
 
 
@@ -21,6 +22,7 @@ class Identity:
     api_key: str = field(default="", repr=False)
     forwards_client_key: bool = False
     extra_fields: Mapping[str, str] = field(default_factory=dict, repr=False)
+    max_connections: int | None = None
 
     @property
     def needs_no_client(self) -> bool:
@@ -28,18 +30,28 @@ class Identity:
         return bool(self.api_key) or not self.forwards_client_key
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct):
     """A client's request as every upstream is handed it. `target` is path and query below /v1, as sent."""
 
     method: str
     target: str
-    fields: Fields = field(repr=False)
-    body: bytes | AsyncIterator[bytes] | None = field(repr=False)
+    fields: Fields
+    body: bytes | AsyncIterator[bytes] | None
+    rendered: dict[str, bytes] = msgspec.field(default_factory=dict)
+    """The head as it goes to each upstream, but for its Content-Length. May be shared by calls with equal fields."""
+
+    def __repr__(self) -> str:
+        """Without what may be a key or a prompt."""
+        return f"Call({self.method} {self.target})"
 
 
 class Gate(Protocol):
     """Stands before an upstream that is not always there: the supervised model server."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests can be sent now."""
+        ...
 
     async def wait(self, seconds: float) -> bool:
         """Wait until requests can be sent; False if they cannot within `seconds`."""
@@ -58,10 +70,8 @@ _SIGNS_OF_ABSENCE = frozenset({Kind.CONNECT, Kind.RESET, Kind.CUT})
 class Upstream:
     """Sends calls to one base URL."""
 
-    def __init__(self, identity: Identity, *, is_local: bool = False, gate: Gate | None = None) -> None:
-        connector, base = connector_for(identity.base_url)
-        self._transport = Transport(connector)
-        self._base = str(base).rstrip("/")
+    def __init__(self, identity: Identity, clock: Clock, *, is_local: bool = False, gate: Gate | None = None) -> None:
+        self._transport = Transport(identity.base_url, clock, max_connections=identity.max_connections)
         self._identity = identity
         self._gate = gate
         self.name = identity.name
@@ -83,30 +93,40 @@ class Upstream:
             return KeyOwner.CLIENT
         return KeyOwner.NOBODY
 
-    async def ask(
-        self, call: Call, model: str | None, *, connect_seconds: float, patience_seconds: float, extra: Fields
-    ) -> Exchange:
-        """Send `call` as a completion request, under this upstream's name for the model. Raises AttemptFailed.
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests can be sent now."""
+        return self._gate is None or self._gate.is_open
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait until requests can be sent; False if they cannot within `seconds`."""
+        return self._gate is None or await self._gate.wait(seconds)
+
+    def dispatch(self, call: Call, model: str | None, sink: Sink, *, connect_seconds: float, extra: Fields) -> Dispatch:
+        """Send `call` as a completion request, under this upstream's name for the model.
 
         The answer is asked for without compression, because somebody will look into it. `extra` takes the place of
-        what the client has sent under these names.
+        what the client has sent under these names. Raises RequestInvalid.
         """
-        body = call.body
-        if model is not None and isinstance(body, bytes):
-            body = peek.with_model(body, model)
-        replaced = frozenset(name.lower() for name, _ in extra)
-        fields = headers.without(call.fields, _INSPECTED | replaced) + extra
-        return await self._send(Call(call.method, call.target, fields, body), connect_seconds, patience_seconds)
+        assert isinstance(call.body, bytes)
+        body = call.body if model is None else peek.with_model(call.body, model)
+        head = b"%bContent-Length: %d\r\n\r\n" % (self._head(call, extra), len(body))
+        return self._transport.dispatch(head, body, sink, connect_seconds)
 
-    async def pass_on(self, call: Call, *, connect_seconds: float) -> Exchange:
-        """Send `call` as it is. Raises AttemptFailed."""
-        return await self._send(call, connect_seconds, connect_seconds)
+    def _head(self, call: Call, extra: Fields) -> bytes:
+        head = call.rendered.get(self.name)
+        if head is None or extra:
+            replaced = _INSPECTED | {name.lower() for name, _ in extra}
+            fields = self._fields(Call(call.method, call.target, headers.without(call.fields, replaced) + extra, None))
+            target = self._transport.prefix + call.target.encode("utf-8", "surrogateescape")
+            head = http1.render_request_head(call.method, target, self._transport.host, fields)[:-2]
+            if not extra:
+                call.rendered[self.name] = head
+        return head
 
-    async def _send(self, call: Call, connect_seconds: float, patience_seconds: float) -> Exchange:
-        if self._gate and not await self._gate.wait(patience_seconds):
-            raise AttemptFailed(Outcome(Kind.UNAVAILABLE, detail="the local model is not ready"))
-        url = URL(f"{self._base}{call.target}", encoded=True)
-        outgoing = Outgoing(call.method, url, self._fields(call), call.body)
+    async def send(self, call: Call, connect_seconds: float) -> Exchange:
+        """Send `call` as it is, and wait for the head of the answer. Raises AttemptFailed."""
+        outgoing = Outgoing(call.method, call.target, self._fields(call), call.body)
         try:
             return await self._transport.send(outgoing, connect_seconds)
         except AttemptFailed as failure:

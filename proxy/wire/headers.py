@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 Fields = list[tuple[str, str]]
 """Header fields in order, repeated ones repeated."""
 
-_HOP_BY_HOP = frozenset(
+HOP_BY_HOP = frozenset(
     {
         "connection",
         "keep-alive",
@@ -39,7 +39,7 @@ def end_to_end(fields: Iterable[tuple[str, str]]) -> Fields:
     nominated = {
         token.strip().lower() for name, value in listed if name.lower() == "connection" for token in value.split(",")
     }
-    dropped = _HOP_BY_HOP | nominated
+    dropped = HOP_BY_HOP | nominated
     return [(name, value) for name, value in listed if name.lower() not in dropped]
 
 

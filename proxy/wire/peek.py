@@ -1,7 +1,5 @@
 """The few fields of a request that routing needs, read by one typed decode. The body itself stays bytes."""
 
-from dataclasses import dataclass
-
 import msgspec
 
 from proxy.errors import RequestInvalid
@@ -22,18 +20,32 @@ class _Body(msgspec.Struct):
     audio: msgspec.Raw = msgspec.Raw()
 
 
+class _Plain(msgspec.Struct, gc=False):
+    """The fields of a request that asks for text and nothing else, as nearly all do."""
+
+    model: str
+    stream: bool | None = None
+    tools: msgspec.UnsetType = msgspec.UNSET
+    functions: msgspec.UnsetType = msgspec.UNSET
+    function_call: msgspec.UnsetType = msgspec.UNSET
+    tool_choice: msgspec.UnsetType = msgspec.UNSET
+    response_format: msgspec.UnsetType = msgspec.UNSET
+    logprobs: msgspec.UnsetType = msgspec.UNSET
+    audio: msgspec.UnsetType = msgspec.UNSET
+
+
 class _Typed(msgspec.Struct):
     type: str = ""
 
 
+_decode_plain = msgspec.json.Decoder(_Plain).decode
 _decode_body = msgspec.json.Decoder(_Body).decode
 _decode_typed = msgspec.json.Decoder(_Typed).decode
 _decode_string = msgspec.json.Decoder(str).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Peek:
+class Peek(msgspec.Struct, frozen=True, gc=False):
     """What a completion request asks for. `needs` are words of core.candidates.Need."""
 
     model: str
@@ -43,6 +55,19 @@ class Peek:
 
 def peek(body: bytes) -> Peek:
     """Read the fields. Raises RequestInvalid for what is not a JSON object with a model name."""
+    try:
+        plain = _decode_plain(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _peek_closely(body)  # it may only be less plain than that
+    if not plain.model or b'"image_url"' in body or b'"input_audio"' in body:
+        return _peek_closely(body)
+    return Peek(plain.model, plain.stream is True, _NO_NEEDS)
+
+
+_NO_NEEDS: frozenset[str] = frozenset()
+
+
+def _peek_closely(body: bytes) -> Peek:
     fields = _fields(body)
     return Peek(_model(fields.model), _flag(fields.stream, "stream"), frozenset(_needs(fields, body)))
 

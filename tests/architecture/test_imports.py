@@ -10,9 +10,10 @@ from tests.architecture.source import imports, modules
 # The packages' own __init__ (the version) is everybody's.
 ARROWS = """
     proxy.__main__          -> proxy.cli
-    proxy.cli               -> proxy.app proxy.check proxy.config proxy.core proxy.telemetry proxy.errors proxy.clock
-    proxy.app               -> *
+    proxy.cli               -> proxy.app proxy.check proxy.workers proxy.config proxy.telemetry proxy.errors
     proxy.check             -> *
+    proxy.workers           -> *
+    proxy.app               -> *
     proxy.server            -> proxy.upstreams proxy.core proxy.wire proxy.telemetry.events proxy.errors proxy.clock
     proxy.upstreams         -> proxy.core proxy.wire proxy.telemetry.events proxy.errors proxy.clock
     proxy.telemetry         -> proxy.core proxy.telemetry.events proxy.errors proxy.clock
@@ -22,6 +23,7 @@ ARROWS = """
     proxy.wire              -> proxy.errors
     proxy.errors            ->
     proxy.clock             ->
+    proxy.signals           ->
 
     models.__main__         -> models.cli
     models.cli              -> *

@@ -265,3 +265,22 @@ def test_default_route_leaves_out_a_local_model_that_is_off() -> None:
 
 def test_misspelt_section_silences_only_the_rules_that_read_it() -> None:
     assert places_of("listen: 0.0.0.0:80\nupstream: []\n") == [(1, "listen"), (2, "upstream")]
+
+
+@pytest.mark.parametrize(("text", "workers"), [("", 1), ("workers: 4", 4), ("workers: auto", "auto")])
+def test_workers_are_a_number_or_auto(text: str, workers: int | str) -> None:
+    assert read(text).workers == workers
+
+
+@pytest.mark.parametrize("text", ["workers: 0", "workers: 257", "workers: many", "workers: -1"])
+def test_number_of_workers_is_bounded(text: str) -> None:
+    (fault,) = faults_of(text)
+    assert (fault.key, fault.remedy) == (
+        "workers",
+        "write a whole number of at least 1 and at most 256, or auto",
+    )
+
+
+def test_connections_are_not_limited_unless_said() -> None:
+    assert read(OPENAI).upstreams[0].max_connections is None
+    assert read(f"{OPENAI}    max_connections: 100").upstreams[0].max_connections == 100

@@ -149,7 +149,7 @@ def test_lateness_is_named_after_whose_limit_it_was() -> None:
 def test_candidate_whose_time_is_over_is_not_started() -> None:
     script = Script(ACME, ZEUS, LOCAL).wait(95).ends(Kind.DEADLINE)
     assert script.start.candidate is LOCAL
-    assert script.machine.tried == [Tried("acme", Kind.DEADLINE), Tried("zeus", Kind.CLIENT_DEADLINE)]
+    assert script.machine.tried == (Tried("acme", Kind.DEADLINE), Tried("zeus", Kind.CLIENT_DEADLINE))
 
 
 def test_nobody_is_started_after_the_deadline() -> None:

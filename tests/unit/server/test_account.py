@@ -15,8 +15,15 @@ def account(**facts: object) -> Account:
     return opened
 
 
-def test_headers_of_an_answer_by_the_first_choice() -> None:
-    assert account(upstream="acme", model="gpt-5", attempts=1).headers() == {
+def said(account: Account) -> dict[str, str]:
+    """Its header lines, read."""
+    lines = account.lines().decode("ascii").removesuffix("\r\n").split("\r\n")
+    return {name: value for name, _, value in (line.partition(": ") for line in lines)}
+
+
+def test_lines_of_an_answer_by_the_first_choice() -> None:
+    assert said(account(upstream="acme", model="gpt-5", attempts=1)) == {
+        "Via": "1.1 hotspare",
         "x-hotspare-request-id": "req-1",
         "x-hotspare-upstream": "acme",
         "x-hotspare-attempts": "1",
@@ -24,22 +31,32 @@ def test_headers_of_an_answer_by_the_first_choice() -> None:
     }
 
 
-def test_headers_say_why_it_was_not_the_first_choice_and_what_was_lost() -> None:
+def test_lines_say_why_it_was_not_the_first_choice_and_what_was_lost() -> None:
     tried = (Tried("acme", Kind.SERVER_ERROR, 503), Tried("zeus", Kind.BREAKER_OPEN))
-    fields = account(upstream="local", tried=tried, losses=("logprobs", "tools")).headers()
+    fields = said(account(upstream="local", tried=tried, losses=("logprobs", "tools")))
     assert fields["x-hotspare-reason"] == "acme: server_error 503; zeus: breaker_open"
     assert fields["x-hotspare-degraded"] == "logprobs, tools"
 
 
-def test_headers_say_that_nobody_answered() -> None:
-    assert account().headers()["x-hotspare-upstream"] == "none"
+def test_lines_say_that_nobody_answered() -> None:
+    assert said(account())["x-hotspare-upstream"] == "none"
+
+
+def test_lines_of_one_request_are_not_anothers() -> None:
+    first, second = account(upstream="acme"), account(upstream="acme")
+    second.request_id = "req-2"
+    assert (said(first)["x-hotspare-request-id"], said(second)["x-hotspare-request-id"]) == ("req-1", "req-2")
 
 
 @pytest.mark.parametrize("model", ["модель", "m\r\nSet-Cookie: a=b", "m\x00\x7f", "m\ud800", "模型-1"])
-def test_headers_are_visible_ascii_whatever_the_client_calls_the_model(model: str) -> None:
-    value = account(model=model).headers()["x-hotspare-model"]
+def test_lines_are_visible_ascii_whatever_the_client_calls_the_model(model: str) -> None:
+    value = said(account(model=model))["x-hotspare-model"]
     assert len(value) == len(model)
     assert all(" " <= character <= "~" for character in value)
+
+
+def test_long_model_name_is_cut_short() -> None:
+    assert len(said(account(model="x" * 100_000))["x-hotspare-model"]) == 1024
 
 
 def test_closed_account_is_one_event_with_durations() -> None:

@@ -41,7 +41,7 @@ async def test_path_that_climbs_out_is_refused(target: str) -> None:
 async def test_dots_that_climb_nowhere_pass_unchanged(target: str) -> None:
     acme = cloud("acme", Kind.RESET)
     await send([acme], target)
-    assert [str(sent.url) for sent in acme.transport.sent] == [f"https://acme.test/v1{target}"]
+    assert [sent.target for sent in acme.transport.sent] == [target]
 
 
 async def test_upgrade_is_refused() -> None:

@@ -3,8 +3,7 @@
 import io
 import json
 import logging
-import threading
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,6 +20,8 @@ from proxy.telemetry.events import (
     ModelServerChanged,
     Phase,
     Result,
+    WorkerChanged,
+    WorkerPhase,
 )
 from tests.unit.stand_ins import request_ended
 
@@ -30,17 +31,23 @@ class Terminal(io.StringIO):
         return True
 
 
-def written(*events: Event, log_format: str = "json", level: str = "debug", to: io.StringIO | None = None) -> str:
+def written(
+    *events: Event,
+    log_format: str = "json",
+    level: str = "debug",
+    to: io.StringIO | None = None,
+    worker: int | None = None,
+) -> str:
     stream = io.StringIO() if to is None else to
-    with log.configured(log_format, level, stream):
-        sink = log.LogSink()
+    with log.configured(log_format, level, stream, worker=worker):
+        sink = log.LogSink(lambda: 1_700_000_000.9996)
         for event in events:
             sink(event)
     return stream.getvalue()
 
 
-def entry(event: Event) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(written(event))
+def entry(event: Event, worker: int | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(written(event, worker=worker))
     return found
 
 
@@ -55,7 +62,12 @@ def test_json_line_has_who_when_and_what() -> None:
     found = entry(request_ended(tried=(Tried("zeus", Kind.DNS),), losses=("tools",)))
     assert (found["level"], found["logger"], found["message"]) == ("info", "hotspare", "request")
     assert (found["tried"], found["lost"], found["seconds"]) == ("zeus: dns", "tools", 1.2346)
-    assert datetime.fromisoformat(found["time"]).utcoffset() is not None
+    assert found["time"] == "2023-11-14T22:13:20.999Z"
+
+
+def test_time_is_utc_for_every_logger() -> None:
+    found = entry(ModelServerChanged(Phase.READY))
+    assert datetime.fromisoformat(found["time"]).utcoffset() == timedelta()
 
 
 def test_what_is_not_known_is_left_out() -> None:
@@ -75,9 +87,69 @@ def test_each_event_is_one_json_line() -> None:
     ]
 
 
+def test_json_request_has_all_that_is_known_and_rounded() -> None:
+    found = entry(request_ended(client="billing", first_content_seconds=0.1, tried=(Tried("zeus", Kind.CUT, 200),)))
+    assert list(found)[4:] == [
+        "request_id",
+        "client",
+        "method",
+        "endpoint",
+        "stream",
+        "status",
+        "result",
+        "upstream",
+        "attempts",
+        "tried",
+        "seconds",
+        "first_content_seconds",
+    ]
+
+
+def test_json_attempt_has_the_outcome_in_words() -> None:
+    event = AttemptEnded("req-1", "acme", 2, Outcome(Kind.SERVER_ERROR, 503, detail="x"), 0.12345, 0.1, "req_cloud")
+    found = entry(event)
+    assert {name: found[name] for name in list(found)[4:]} == {
+        "request_id": "req-1",
+        "upstream": "acme",
+        "number": 2,
+        "outcome": "server_error",
+        "status": 503,
+        "detail": "x",
+        "seconds": 0.1235,
+        "first_content_seconds": 0.1,
+        "upstream_request_id": "req_cloud",
+    }
+
+
+@pytest.mark.parametrize("event", [request_ended(), ModelServerChanged(Phase.READY)])
+def test_line_of_a_worker_says_which(event: Event) -> None:
+    assert entry(event, worker=3)["worker"] == 3
+    assert " worker=3" in written(event, worker=3, log_format="human")
+
+
+def test_requests_and_all_else_stand_in_the_order_in_which_they_happened() -> None:
+    events: list[Event] = [request_ended(), BREAKER, attempt(Kind.STALL), FaultCaught("x", KeyError()), request_ended()]
+    messages = [json.loads(line)["message"] for line in written(*events).splitlines()]
+    assert messages == ["request", "breaker open", "attempt", "fault in x", "request"]
+
+
+def test_sink_without_our_log_speaks_through_logging(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    log.LogSink()(request_ended(result=Result.UNAVAILABLE))
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [("WARNING", "request")]
+
+
+def test_record_whose_arguments_do_not_fit_is_written_as_it_is() -> None:
+    stream = io.StringIO()
+    with log.configured("json", "info", stream):
+        record = {"name": "aiohttp", "levelno": logging.INFO, "msg": "%d of %d", "args": ("one",)}
+        logging.getLogger("aiohttp").handle(logging.makeLogRecord(record))
+    assert json.loads(stream.getvalue())["message"] == "%d of %d ('one',)"
+
+
 def test_fault_comes_with_its_traceback() -> None:
     found = entry(FaultCaught("probe", ZeroDivisionError("by zero")))
-    assert (found["level"], found["error"].strip()) == ("error", "ZeroDivisionError: by zero")
+    assert (found["level"], found["traceback"].strip()) == ("error", "ZeroDivisionError: by zero")
 
 
 @pytest.mark.parametrize(
@@ -97,6 +169,7 @@ def test_fault_comes_with_its_traceback() -> None:
         (BreakerChanged("acme", "gpt-5", State.HALF_OPEN, State.CLOSED, Kind.OK), "info"),
         (ModelServerChanged(Phase.READY), "info"),
         (ModelServerChanged(Phase.DOWN), "warning"),
+        (WorkerChanged(1, WorkerPhase.READY), "info"),
     ],
 )
 def test_level_says_whether_somebody_should_look(event: Event, level: str) -> None:
@@ -107,7 +180,17 @@ def test_level_that_is_configured_hides_what_is_below() -> None:
     assert written(request_ended(), attempt(Kind.OK), level="warning") == ""
 
 
-INJECTIONS = ["a\nfake line", "a\r\nb", "a\x1b[31mred", "a\u2028b", "a\u202eb", "a\x00b", "a\x85b", "a\x9bb"]
+INJECTIONS = [
+    "a\nfake line",
+    "a\r\nb",
+    "a\x1b[31mred",
+    "a\u2028b",
+    "a\u202eb",
+    "a\x00b",
+    "a\x85b",
+    "a\x9bb",
+    "a\ud800b",
+]
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
@@ -123,6 +206,12 @@ def test_json_line_escapes_control_characters(text: str) -> None:
     line = written(BreakerChanged("acme", text, State.CLOSED, State.OPEN, None))
     assert line[:-1].isprintable()
     assert json.loads(line)["model"] == text
+
+
+def test_json_request_line_escapes_what_the_client_sent() -> None:
+    line = written(request_ended(method="a\u2028b"), request_ended(method="a\udcffb"))
+    assert line.isascii()
+    assert [json.loads(each)["method"] for each in line.splitlines()] == ["a\u2028b", "a\udcffb"]
 
 
 def test_human_line_quotes_spaces_so_that_no_field_can_be_forged() -> None:
@@ -159,18 +248,3 @@ def test_other_libraries_speak_in_the_same_format() -> None:
         logging.getLogger("aiohttp.server").warning("Error %s", "handling request")
     found = json.loads(stream.getvalue())
     assert (found["logger"], found["message"]) == ("aiohttp.server", "Error handling request")
-
-
-def test_reader_that_stopped_reading_stops_nobody() -> None:
-    class Stuck(io.StringIO):
-        def write(self, _: str) -> int:
-            reading_again.wait()
-            return 0
-
-    reading_again = threading.Event()
-    with log.configured("json", "info", Stuck()):
-        sink = log.LogSink()
-        for _ in range(20_000):
-            sink(ModelServerChanged(Phase.READY))
-        reading_again.set()
-    assert reading_again.is_set()

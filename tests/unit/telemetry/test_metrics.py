@@ -1,12 +1,14 @@
 """What is counted for each event, read back from the exposition."""
 
 import pytest
+from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.core.breaker import State
 from proxy.core.candidates import Need
 from proxy.core.failover import Tried
 from proxy.core.outcome import Kind, Outcome
+from proxy.core.phases import Phases
 from proxy.telemetry.events import (
     AttemptEnded,
     BreakerChanged,
@@ -17,9 +19,13 @@ from proxy.telemetry.events import (
     Phase,
     RequestEnded,
     Result,
-    fan_out,
+    WorkerChanged,
+    WorkerPhase,
 )
+from proxy.telemetry.exposition import exposition
 from proxy.telemetry.metrics import Metrics
+from proxy.telemetry.publisher import Publisher
+from proxy.telemetry.tally import merged
 from tests.unit.stand_ins import request_ended
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -31,13 +37,17 @@ def request(**facts: object) -> RequestEnded:
     return request_ended(**(telling | {"seconds": 3.0, "first_content_seconds": 0.3} | facts))
 
 
-def attempt(kind: Kind) -> AttemptEnded:
-    return AttemptEnded("req-secret", "acme", 1, Outcome(kind, 503, detail="secret"), 0.7, None, "req_cloud")
+def attempt(kind: Kind, phases: Phases | None = None) -> AttemptEnded:
+    outcome = Outcome(kind, 503, detail="secret")
+    return AttemptEnded("req-secret", "acme", 1, outcome, 0.7, None, "req_cloud", "model-of-a-client", phases)
 
 
 def read(metrics: Metrics) -> Samples:
-    text = metrics.expose()[0].decode()
-    families = text_string_to_metric_families(text)
+    return parsed(metrics.expose()[0])
+
+
+def parsed(text: bytes) -> Samples:
+    families = text_string_to_metric_families(text.decode())
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in families
@@ -76,6 +86,30 @@ def test_attempt_is_counted_by_outcome() -> None:
     assert value(seen, "hotspare_attempts_total", upstream="acme", outcome="reset") == 2
     assert value(seen, "hotspare_attempts_total", upstream="acme", outcome="ok") == 1
     assert value(seen, "hotspare_attempt_duration_seconds_count", upstream="acme") == 3
+
+
+def test_new_connection_is_counted_with_what_its_opening_took() -> None:
+    phases = Phases(is_reused=False, dns=0.001, connect=0.02, tls=None, first_byte=0.3)
+    seen = counted(attempt(Kind.OK, phases))
+    assert value(seen, "hotspare_connections_opened_total", upstream="acme") == 1
+    assert value(seen, "hotspare_connection_phase_seconds_sum", upstream="acme", phase="dns") == 0.001
+    assert value(seen, "hotspare_connection_phase_seconds_sum", upstream="acme", phase="connect") == 0.02
+    assert value(seen, "hotspare_connection_phase_seconds_count", upstream="acme", phase="tls") is None
+    assert value(seen, "hotspare_first_byte_seconds_sum", upstream="acme") == 0.3
+
+
+def test_reused_connection_was_not_opened() -> None:
+    seen = counted(attempt(Kind.OK, Phases(is_reused=True, dns=None, connect=None, tls=None, first_byte=0.3)))
+    assert not any(name.startswith("hotspare_connection") for name, _ in seen)
+    assert value(seen, "hotspare_first_byte_seconds_count", upstream="acme") == 1
+
+
+def test_connection_that_was_refused_was_not_opened() -> None:
+    phases = Phases(is_reused=False, dns=0.001, connect=None, tls=None, first_byte=None)
+    seen = counted(attempt(Kind.CONNECT, phases))
+    assert value(seen, "hotspare_connections_opened_total", upstream="acme") is None
+    assert value(seen, "hotspare_connection_phase_seconds_count", upstream="acme", phase="dns") == 1
+    assert value(seen, "hotspare_first_byte_seconds_count", upstream="acme") is None
 
 
 def test_failover_is_counted_from_each_upstream_to_the_one_after_it() -> None:
@@ -120,6 +154,19 @@ def test_starts_of_the_model_server_are_counted() -> None:
     assert value(seen, "hotspare_model_server_starts_total") == 3
 
 
+def test_workers_are_counted_by_the_phase_that_each_is_in() -> None:
+    replaced = [(1, WorkerPhase.READY), (2, WorkerPhase.STARTED), (2, WorkerPhase.READY), (1, WorkerPhase.DRAINING)]
+    seen = counted(*[WorkerChanged(number, phase) for number, phase in replaced])
+    assert [value(seen, "hotspare_workers", phase=phase) for phase in ("started", "ready", "draining")] == [0, 1, 1]
+
+
+@pytest.mark.parametrize(("last", "restarts"), [(WorkerPhase.READY, 1), (WorkerPhase.DRAINING, 0)])
+def test_worker_that_ended_unasked_counts_as_a_restart(last: WorkerPhase, restarts: int) -> None:
+    seen = counted(WorkerChanged(1, last), WorkerChanged(1, WorkerPhase.ENDED, "killed by SIGKILL"))
+    assert value(seen, "hotspare_worker_restarts_total") == restarts
+    assert value(seen, "hotspare_workers", phase="ready") == 0
+
+
 def test_fault_is_counted_by_where_it_was_caught() -> None:
     assert value(counted(FaultCaught("request", KeyError("secret"))), "hotspare_faults_total", where="request") == 1
 
@@ -133,6 +180,22 @@ def test_breakers_and_requests_in_flight_are_read_at_every_scrape() -> None:
     assert value(seen, "hotspare_requests_in_flight") == 1
     assert value(seen, "hotspare_breakers", upstream="acme", state="closed") == 2
     assert value(seen, "hotspare_breakers", upstream="acme", state="open") == 0
+
+
+def test_gauges_of_many_processes_are_one() -> None:
+    one, two = Metrics("1.2.3"), Metrics("1.2.3")
+    one.watch(lambda: 3.0, lambda: {"acme": {State.CLOSED: 1}})
+    two.watch(lambda: 4.0, lambda: {"acme": {State.CLOSED: 1, State.OPEN: 1}})
+    one(ModelServerChanged(Phase.READY))
+    seen = parsed(exposition(merged([one.snapshot(), two.snapshot()]))[0])
+    assert value(seen, "hotspare_requests_in_flight") == 7
+    assert value(seen, "hotspare_breakers", upstream="acme", state="closed") == 1
+    assert value(seen, "hotspare_breakers", upstream="acme", state="open") == 1
+    assert value(seen, "hotspare_model_server_phase", phase="ready") == 1
+
+
+def test_content_type_is_prometheuss() -> None:
+    assert Metrics("1").expose()[1] == CONTENT_TYPE_LATEST
 
 
 def test_build_is_named() -> None:
@@ -149,7 +212,7 @@ CLOSED_SETS = {
     "reason": {*Kind},
     "need": {*Need},
     "state": {*State},
-    "phase": {*Phase},
+    "phase": {*Phase, *WorkerPhase, "dns", "connect", "tls"},
     "where": {"request", "probe"},
     "version": {"1.2.3"},
 }
@@ -159,7 +222,8 @@ def everything() -> list[Event]:
     return [
         request(),
         request(upstream="local", tried=(Tried("acme", Kind.DNS),), losses=(Need.TOOLS,)),
-        attempt(Kind.STALL),
+        attempt(Kind.STALL, Phases(is_reused=False, dns=0.1, connect=0.1, tls=0.1, first_byte=0.1)),
+        WorkerChanged(1, WorkerPhase.ENDED, "secret"),
         BreakerChanged("acme", "model-of-a-client", State.CLOSED, State.OPEN, Kind.RESET),
         ModelServerChanged(Phase.DOWN, "secret"),
         FaultCaught("probe", KeyError("secret")),
@@ -192,5 +256,5 @@ def test_two_registries_do_not_share_anything() -> None:
 def test_one_event_reaches_every_sink() -> None:
     first, second = list[Event](), list[Event]()
     event = ModelServerChanged(Phase.READY)
-    fan_out(first.append, second.append)(event)
+    Publisher(first.append, second.append)(event)
     assert (first, second) == ([event], [event])

@@ -3,20 +3,14 @@
 from collections import Counter
 
 from proxy.core.breaker import UNCOUNTED, BreakerSettings, Permit, Refusal, State
-from proxy.core.candidates import Candidate
-from proxy.core.failover import Start
 from proxy.core.health import Health, HealthPolicy, Key
 from proxy.core.outcome import Kind, Outcome
 from proxy.telemetry.events import BreakerChanged, Event
 from proxy.upstreams.pool import Pool
 from proxy.upstreams.upstream import Identity
-from tests.unit.stand_ins import FakeClock, FakeExchange, FakeUpstream
+from tests.unit.stand_ins import FakeClock, FakeUpstream
 
 KEY = Key("acme", "gpt-5")
-
-
-def start(*, is_forced: bool = False) -> Start:
-    return Start(Candidate(KEY.upstream, KEY.model, is_local=False), 1, 1.0, None, 9e9, 15.0, is_forced)
 
 
 class Watch:
@@ -26,12 +20,12 @@ class Watch:
         self.events: list[Event] = []
         self.clock = FakeClock()
         health = Health({"acme": HealthPolicy(BreakerSettings(), is_probed)})
-        upstreams = {name: FakeUpstream(Identity(name, "https://a.test"), FakeExchange()) for name in ("acme", "local")}
+        upstreams = {name: FakeUpstream(Identity(name, "https://a.test")) for name in ("acme", "local")}
         self.pool = Pool(upstreams, health, self.clock, self.events.append)
 
     def fails(self, times: int = 3) -> None:
         for _ in range(times):
-            permit = self.pool.acquire(start(), "completions")
+            permit = self.pool.acquire(KEY, "completions")
             assert isinstance(permit, Permit)
             self.pool.report(KEY, permit, Outcome(Kind.RESET))
 
@@ -44,8 +38,8 @@ class Watch:
 def test_refused_start_is_let_through_when_it_is_forced() -> None:
     watch = Watch()
     watch.fails()
-    assert isinstance(watch.pool.acquire(start(), "completions"), Refusal)
-    assert watch.pool.acquire(start(is_forced=True), "completions") is UNCOUNTED
+    assert isinstance(watch.pool.acquire(KEY, "completions"), Refusal)
+    assert watch.pool.acquire(KEY, "completions", is_forced=True) is UNCOUNTED
 
 
 def test_way_down_and_up_is_told_once_for_each_step() -> None:
@@ -55,7 +49,7 @@ def test_way_down_and_up_is_told_once_for_each_step() -> None:
     watch.probes(Kind.OK)
     watch.probes(Kind.OK)
     assert watch.events == [
-        BreakerChanged("acme", "gpt-5", State.CLOSED, State.OPEN, Kind.RESET),
+        BreakerChanged("acme", "gpt-5", State.CLOSED, State.OPEN, Kind.RESET, 10.0),
         BreakerChanged("acme", "gpt-5", State.OPEN, State.HALF_OPEN, None),
         BreakerChanged("acme", "gpt-5", State.HALF_OPEN, State.CLOSED, Kind.OK),
     ]
@@ -78,11 +72,11 @@ def test_content_lets_the_next_one_try() -> None:
     watch = Watch(is_probed=False)
     watch.fails()
     watch.clock.now += 10
-    permit = watch.pool.acquire(start(), "completions")
+    permit = watch.pool.acquire(KEY, "completions")
     assert isinstance(permit, Permit)
-    assert isinstance(watch.pool.acquire(start(), "completions"), Refusal)
+    assert isinstance(watch.pool.acquire(KEY, "completions"), Refusal)
     watch.pool.first_content(KEY, permit)
-    assert isinstance(watch.pool.acquire(start(), "completions"), Permit)
+    assert isinstance(watch.pool.acquire(KEY, "completions"), Permit)
 
 
 def test_upstreams_are_found_by_name_and_in_order() -> None:

@@ -6,8 +6,7 @@ import json
 import pytest
 
 from proxy.core.breaker import BreakerSettings, Permit, State
-from proxy.core.candidates import Candidate
-from proxy.core.failover import Start, Timeouts
+from proxy.core.failover import Timeouts
 from proxy.core.health import Health, HealthPolicy, Key
 from proxy.core.outcome import Kind, Outcome
 from proxy.telemetry.events import Event, FaultCaught
@@ -35,9 +34,8 @@ class Recovery:
         health = Health({"acme": HealthPolicy(BreakerSettings(), is_probed=True)})
         self.pool = Pool({"acme": self.upstream}, health, self.clock, self.events.append)
         self.prober = Prober(self.pool, {"acme": Timeouts()}, self.clock, self.events.append)
-        start = Start(Candidate(*KEY, is_local=False), 1, 1.0, None, 9e9, 15.0)
         for _ in range(3):
-            permit = self.pool.acquire(start, endpoint)
+            permit = self.pool.acquire(KEY, endpoint)
             assert isinstance(permit, Permit)
             self.pool.report(KEY, permit, Outcome(Kind.RESET))
         self.clock.now += 10
@@ -72,7 +70,7 @@ async def test_probe_is_a_tiny_real_request_on_the_endpoint_that_failed(endpoint
     (outgoing,) = recovery.sent
     assert isinstance(outgoing.body, bytes)
     body = json.loads(outgoing.body)
-    assert str(outgoing.url) == f"https://acme.test/v1/{endpoint}"
+    assert (outgoing.method, outgoing.target) == ("POST", f"/{endpoint}")
     assert (body["model"], field in body, len(outgoing.body) < 200) == ("gpt-5", True, True)
 
 

@@ -1,0 +1,142 @@
+"""An upstream's answer as it comes in, and what of it may be shown. Bytes in, bytes out: no socket, no clock.
+
+An unstreamed answer is held until it is complete, so that a cut one can still be failed over. A stream is held until
+its first content: comments, pings and a lone role are what a model sends that is about to hang. From then on whole
+events pass as the bytes they came in, and nothing is parsed until something breaks.
+"""
+
+import msgspec
+
+from proxy.core.outcome import Kind, Outcome
+from proxy.server.journal import Budget, Journal
+from proxy.upstreams.transport import AttemptFailed
+from proxy.wire import completion, sse
+from proxy.wire.http1 import ResponseHead
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""An unstreamed answer is held in memory. 64 MiB is 2,000 embeddings of 3,072 numbers in JSON, the largest request
+that OpenAI takes."""
+
+
+class WholeAnswer(msgspec.Struct, eq=False):
+    """One that the client gets when it is complete. `is_checked`: it has to be a completion, not just anything."""
+
+    _head: ResponseHead
+    _outcome: Outcome
+    is_checked: bool
+    _body: bytes = b""
+    _parts: list[bytes] | None = None
+    """What came, where it came in more pieces than one."""
+    _size: int = 0
+
+    def take(self, data: bytes) -> bytes:
+        """Nothing may be shown yet. Raises AttemptFailed (BAD_ANSWER) when there is too much of it."""
+        if not self._body:
+            self._body = data
+            self._size = len(data)
+            return b""
+        if self._parts is None:
+            self._parts = [self._body]
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size > MAX_ANSWER_BYTES:
+            raise _bad(self._head, "answer too large")
+        return b""
+
+    def end(self) -> tuple[Outcome, bytes]:
+        """It is complete. Raises AttemptFailed (BAD_ANSWER)."""
+        body = b"".join(self._parts) if self._parts else self._body
+        if self.is_checked and not completion.is_whole(body) and not _is_opaque(self._head):
+            raise _bad(self._head, "not a completion")
+        return self._outcome, body
+
+    def broken(self, outcome: Outcome) -> Outcome:
+        """It ended early."""
+        return outcome
+
+    def close(self) -> None:
+        """It is over, however it went."""
+
+
+class StreamAnswer(msgspec.Struct, eq=False):
+    """One that the client gets event by event."""
+
+    _head: ResponseHead
+    _budget: Budget
+    _reader: sse.EventReader = msgspec.field(default_factory=sse.EventReader)
+    _held: bytes = b""
+    _journal: Journal | None = None
+
+    def __post_init__(self) -> None:
+        """Raises AttemptFailed (BAD_ANSWER) for what is no stream."""
+        if self._head.content_type != "text/event-stream":
+            raise _bad(self._head, f"a stream was asked for, {self._head.content_type or 'nothing'} came")
+
+    def take(self, data: bytes) -> bytes:
+        """What may be shown now, in whole events; the first of it is everything up to the first content.
+
+        Raises AttemptFailed (BAD_ANSWER). A half event at the end of a broken stream is never shown: what follows it
+        has to start on a line of its own.
+        """
+        block = self._reader.feed(data)
+        if self._reader.rest and len(self._reader.rest) > sse.MAX_EVENT_BYTES:
+            raise _bad(self._head, "an event without end")
+        if self._journal is None:
+            return self._hold(block)
+        if block and not sse.is_only_comments(block):  # they would push the finish out of the tail
+            self._journal.add(block)
+        return block
+
+    def end(self) -> tuple[Outcome, None]:
+        """The upstream has ended the stream. Raises AttemptFailed (CUT) if no content had come."""
+        if self._journal is None:
+            raise AttemptFailed(Outcome(Kind.CUT, self._head.status, detail="ended before its first content"))
+        return self.broken(Outcome(Kind.CUT, self._head.status, detail="ended without finishing")), None
+
+    def broken(self, outcome: Outcome) -> Outcome:
+        """How a stream that gives no more had ended. One that had finished is well, however its connection went."""
+        if self._journal is None:
+            return outcome
+        match completion.ending(self._journal.tail()):
+            case completion.Ending.WELL:
+                return Outcome(Kind.OK, outcome.status)
+            case completion.Ending.WITH_ERROR:
+                return Outcome(Kind.SERVER_ERROR, outcome.status, detail="error event")
+            case completion.Ending.UNFINISHED:
+                return outcome
+
+    def close(self) -> None:
+        """It is over, however it went."""
+        if self._journal is not None:
+            self._journal.close()
+
+    def _hold(self, block: bytes) -> bytes:
+        self._held += block
+        if len(self._held) > sse.MAX_EVENT_BYTES:
+            raise _bad(self._head, "no content in its first megabytes")
+        if not block or not self._shows_content(block):
+            return b""
+        held, self._held = self._held, b""
+        self._journal = Journal(self._budget, held)
+        return held
+
+    def _shows_content(self, block: bytes) -> bool:
+        for data in sse.payloads(block):
+            seen = completion.glance(data)
+            if seen.is_error or data == completion.DONE:
+                raise _bad(self._head, "error event" if seen.is_error else "ended without content")
+            if seen.has_content or seen.is_finished:
+                return True
+        return False
+
+
+Answer = WholeAnswer | StreamAnswer
+
+
+def _is_opaque(head: ResponseHead) -> bool:
+    """Compressed although we asked for it plain: passed on unseen."""
+    return head.has(b"content-encoding") and (head.get(b"content-encoding") or b"").lower() != b"identity"
+
+
+def _bad(head: ResponseHead, detail: str) -> AttemptFailed:
+    return AttemptFailed(Outcome(Kind.BAD_ANSWER, head.status, detail=detail))

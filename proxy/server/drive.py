@@ -1,0 +1,220 @@
+"""One completion request on its way: performs what core/failover.py decides, and tells it what came of that.
+
+Facts come in as calls, from the attempt under way and from the client's connection; what goes out is bytes on that
+connection. Nothing here waits, so it is all the same which door the request came in by.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from proxy.core.breaker import Permit, Refusal
+from proxy.core.candidates import Plan
+from proxy.core.failover import Action, BreakOff, Failover, Finish, GiveUp, Start
+from proxy.core.health import Key
+from proxy.core.outcome import OK, Kind, Outcome
+from proxy.errors import RequestInvalid
+from proxy.server.account import CLIENT_GONE, Account
+from proxy.server.attempt import Attempt, Facilities, Question
+from proxy.server.reply import Reply
+from proxy.server.response import FAULT_MESSAGE, Answer, answer_lines, error_answer, refusal, unavailable
+from proxy.telemetry.events import AttemptEnded, Emit, FaultCaught, Result
+from proxy.upstreams.pool import Pool
+from proxy.wire import envelope
+from proxy.wire.headers import Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What every drive of a process works with."""
+
+    pool: Pool
+    facilities: Facilities
+    emit: Emit
+    now: Callable[[], float] = field(init=False)
+    """The monotonic instant: the clock's own function, without a way to it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "now", self.facilities.clock.monotonic)
+
+
+class Drive(msgspec.Struct, eq=False):
+    """See the module's text. `begin` it once; `on_end` is told the status that the client has seen, once."""
+
+    _means: Means
+    _account: Account
+    _question: Question
+    _plan: Plan
+    _machine: Failover
+    _deadline_at: float
+    _reply: Reply
+    _on_end: Callable[[int], None]
+    _attempt: Attempt | None = None
+    _status: int = 200
+    _is_paused: bool = False
+
+    def begin(self) -> None:
+        """Start with the first candidate."""
+        self._perform(self._machine.begin(self._means.now()))
+
+    # ---- what the client's connection says
+
+    def client_gone(self) -> None:
+        """The client has left: free the upstream at once."""
+        if (attempt := self._attempt) is not None:
+            attempt.cancel()
+            self._report(attempt, Outcome(Kind.CLIENT_GONE))
+            self._account.result = Result.CLIENT_GONE
+            self._on_end(CLIENT_GONE)
+
+    def pause(self) -> None:
+        """The client does not read."""
+        self._is_paused = True
+        if self._attempt is not None:
+            self._attempt.pause()
+
+    def resume(self) -> None:
+        """The client reads again."""
+        self._is_paused = False
+        if self._attempt is not None:
+            self._attempt.resume()
+
+    # ---- what the attempt says
+
+    def content(self, attempt: Attempt, held: bytes) -> None:
+        """From here on the client sees what comes."""
+        self._machine.content()
+        self._means.pool.first_content(attempt.key, attempt.permit)
+        self._account.first_content_at = attempt.first_content_at
+        self._account.is_committed = True
+        self._note_answer(attempt.start)
+        assert attempt.response is not None
+        self._status = attempt.response.status
+        self._reply.begin(self._status, answer_lines(attempt.response, self._account), held)
+        if self._is_paused:  # it has not read the answer before this one
+            attempt.pause()
+
+    def block(self, data: bytes) -> None:
+        """More of the stream."""
+        self._reply.block(data)
+
+    def ended(self, attempt: Attempt, outcome: Outcome, body: bytes | None) -> None:
+        """An attempt is over."""
+        self._report(attempt, outcome)
+        action = self._machine.ended(outcome, self._now())
+        if body is not None and isinstance(action, Finish):
+            self._answer(attempt, outcome, body)
+        else:
+            self._perform(action)
+
+    def fault(self, attempt: Attempt, error: Exception) -> None:
+        """A mistake of ours, or of the client's that only showed now."""
+        if self._attempt is attempt:
+            self._report(attempt, Outcome(Kind.CLIENT_GONE))
+        if isinstance(error, RequestInvalid):
+            self._account.result = Result.CALLER_ERROR
+            self._send(refusal(error, self._account))
+            return
+        self._account.result = Result.FAULT
+        self._means.emit(FaultCaught("request", error))
+        if self._account.is_committed:
+            self._reply.cut()
+            self._on_end(self._status)
+        else:
+            self._send(error_answer(500, FAULT_MESSAGE, self._account, code="proxy_fault"))
+
+    # ----
+
+    def _perform(self, action: Action) -> None:
+        """Perform actions until one of them takes time, or ends the request."""
+        while isinstance(action, Start):
+            key = Key(action.candidate.upstream, action.candidate.model)
+            permit = self._means.pool.acquire(key, self._account.endpoint, is_forced=action.is_forced)
+            if not isinstance(permit, Refusal):
+                self._launch(action, key, permit)
+                return
+            action = self._machine.refused(permit, self._now())
+        match action:
+            case GiveUp():
+                self._send(unavailable(action, self._plan, self._account))
+            case BreakOff(outcome):
+                self._break_off(outcome)
+            case _:
+                self._reply.end()
+                self._on_end(self._status)
+
+    def _launch(self, start: Start, key: Key, permit: Permit) -> None:
+        upstream = self._means.pool[key.upstream]
+        attempt = Attempt(start, key, permit, upstream, self._question, self, self._means.facilities)
+        self._attempt = attempt
+        try:
+            attempt.launch(self._fields_for_local() if upstream.is_local else [])
+        except Exception as error:  # noqa: BLE001 - the boundary: nobody above a callback would hear of it
+            attempt.cancel()
+            self.fault(attempt, error)
+
+    def _answer(self, attempt: Attempt, outcome: Outcome, body: bytes) -> None:
+        """The client gets a whole answer."""
+        if outcome is not OK and outcome.kind is Kind.CALLER_ERROR:
+            self._account.result = Result.CALLER_ERROR
+        self._note_answer(attempt.start)
+        assert attempt.response is not None
+        status = attempt.response.status
+        self._reply.whole(status, answer_lines(attempt.response, self._account), body)
+        self._on_end(status)
+
+    def _send(self, answer: Answer) -> None:
+        """The client gets an answer of our own."""
+        self._reply.whole(answer.status, answer.lines(), answer.body)
+        self._on_end(answer.status)
+
+    def _break_off(self, outcome: Outcome) -> None:
+        """Say that the answer is incomplete. The connection ends well, the stream does not: no `[DONE]`.
+
+        An upstream that broke off with an error event has said so itself.
+        """
+        self._account.result = Result.BROKEN_OFF
+        if outcome.kind is not Kind.SERVER_ERROR:
+            message = f"The stream from {self._account.upstream} broke off ({outcome.kind}); the answer is incomplete."
+            self._reply.block(envelope.error_event(message, code="upstream_stream_broken"))
+        self._reply.end()
+        self._on_end(self._status)
+
+    def _report(self, attempt: Attempt, outcome: Outcome) -> None:
+        """An attempt's permit goes back and its end is told, once."""
+        self._attempt = None
+        means, account = self._means, self._account
+        means.pool.report(attempt.key, attempt.permit, outcome)
+        began_at, first_at = attempt.began_at, attempt.first_content_at
+        means.emit(
+            AttemptEnded(
+                account.request_id,
+                attempt.key.upstream,
+                attempt.start.number,
+                outcome,
+                means.now() - began_at,
+                first_at - began_at if first_at else None,
+                attempt.upstream_request_id,
+                attempt.key.model,
+                attempt.phases,
+            )
+        )
+
+    def _note_answer(self, start: Start) -> None:
+        account = self._account
+        account.upstream, account.model = start.candidate.upstream, start.candidate.model
+        account.losses = start.candidate.losses
+        account.tried = self._machine.tried
+        account.attempts = self._machine.attempts
+
+    def _fields_for_local(self) -> Fields:
+        """For the model server's queue: whose turn it is, and until when waiting makes sense."""
+        seconds_left = self._deadline_at - self._now()
+        return [
+            ("x-hotspare-client", self._account.client),
+            ("x-hotspare-deadline-seconds", f"{max(seconds_left, 0.0):.3f}"),
+        ]
+
+    def _now(self) -> float:
+        return self._means.now()

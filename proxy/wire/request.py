@@ -1,0 +1,118 @@
+"""The head of a plain completion request, read in one go (RFC 9112, sections 2 to 6).
+
+Plain is what nearly every SDK sends: POST to one of three paths over HTTP/1.1, a JSON body of known length, nothing to
+negotiate, the connection kept. The reading is strict on purpose: what does not match is not refused but left to a
+complete HTTP parser.
+"""
+
+import re
+from typing import NamedTuple
+
+import msgspec
+
+from proxy.wire.headers import Fields
+
+MAX_HEAD_BYTES = 16 * 1024
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_HEAD = re.compile(
+    rb"POST (/v1/(?:chat/completions|completions|embeddings)) HTTP/1\.1((?:\r\n"
+    + _TOKEN
+    + rb":[\t\x20-\x7e\x80-\xff]*)+)"
+)
+_FIELD = re.compile(rb"\r\n([^:]+):[\t ]*([^\r]*)")
+_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?(\d{1,10})(?=\r\n)")
+_ANY_HEAD = re.compile(
+    rb"(?!CONNECT )" + _TOKEN + rb" [\x21-\x7e]+ HTTP/1\.1((?:\r\n" + _TOKEN + rb":[\t\x20-\x7e\x80-\xff]*)+)\r\n\r\n"
+)
+_ODD_FRAMING = re.compile(rb"\r\n(?:transfer-encoding|upgrade|expect|connection)[\t ]*:", re.IGNORECASE)
+_ANY_LENGTH = re.compile(rb"\r\ncontent-length[\t ]*:[\t ]*(\d{1,10})[\t ]*(?=\r\n)", re.IGNORECASE)
+
+_MOST_FIELDS = 127
+_SINGLE = (
+    "connection",
+    "content-encoding",
+    "content-location",
+    "content-range",
+    "content-type",
+    "etag",
+    "max-forwards",
+    "server",
+    "user-agent",
+)
+"""What aiohttp refuses to see twice, and what it would read the first of."""
+
+_NEGOTIATED = frozenset(
+    {"sec-websocket-key1", "transfer-encoding", "expect", "upgrade", "content-length", "te", "trailer"}
+)
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """Where a request with a body of known length lies in the bytes received.
+
+    `head` is the head without its Content-Length: the same bytes for request after request of one client.
+    """
+
+    head: bytes
+    body_at: int
+    end: int
+
+
+class PlainHead(NamedTuple):
+    """What a plain head says. `path` with its /v1; `fields` without Content-Length."""
+
+    path: str
+    fields: Fields
+
+
+def frame(data: bytes) -> Frame | None:
+    """Find head and body; None where the head is incomplete or has no Content-Length."""
+    head_end = data.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
+    if head_end < 0:
+        return None
+    length = _LENGTH.search(data, 0, head_end + 2)
+    if length is None:
+        return None
+    body_at = head_end + 4
+    return Frame(data[: length.start()] + data[length.end() : head_end], body_at, body_at + int(length[1]))
+
+
+def read(head: bytes) -> PlainHead | None:
+    """Read a head as `frame` gives it; None if it is not plain."""
+    match = _HEAD.fullmatch(head)
+    if match is None:
+        return None
+    fields = [(_text(name), _text(value.rstrip(b" \t"))) for name, value in _FIELD.findall(match[2])]
+    return PlainHead(_text(match[1]), fields) if _is_plain(fields) else None
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether the bytes are for certain one request, all of it and nothing else, that leaves its connection open."""
+    match = _ANY_HEAD.match(data)
+    if match is None or _ODD_FRAMING.search(match[1]):
+        return False
+    lengths = _ANY_LENGTH.findall(match[0])
+    return len(lengths) <= 1 and match.end() + (int(lengths[0]) if lengths else 0) == len(data)
+
+
+def _is_plain(fields: Fields) -> bool:
+    seen = [name.lower() for name, _ in fields]
+    said = {name.lower(): value.lower() for name, value in fields}
+    return (
+        seen.count("host") == 1
+        and len(seen) <= _MOST_FIELDS
+        and all(seen.count(name) < 2 for name in _SINGLE)
+        and _NEGOTIATED.isdisjoint(seen)
+        and said.get("connection", "keep-alive") == "keep-alive"
+        and said.get("content-encoding", "identity") == "identity"
+        and _is_json(said.get("content-type", "application/json"))
+    )
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip() == "application/json"
+
+
+def _text(raw: bytes) -> str:
+    """As aiohttp decodes a field, so that either way in shows the same text."""
+    return raw.decode("utf-8", "surrogateescape")

@@ -1,0 +1,12 @@
+"""Bytes of completions, whole and streamed."""
+
+from proxy.wire import sse
+
+ROLE = sse.event(b'{"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}')
+TEXT = sse.event(b'{"choices":[{"delta":{"content":"Hi"},"finish_reason":null}]}')
+STOP = sse.event(b'{"choices":[{"delta":{},"finish_reason":"stop"}]}')
+USAGE = sse.event(b'{"choices":[],"usage":{"total_tokens":3}}')
+DONE = sse.event(b"[DONE]")
+PING = b": ping\n\n"
+ERROR = sse.event(b'{"error":{"message":"overloaded"}}')
+ANSWER = b'{"choices":[{"message":{"content":"Hi"}}]}'

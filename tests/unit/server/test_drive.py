@@ -1,0 +1,503 @@
+"""One request from its first attempt to the last byte that its client gets. The far ends are in the test's hand."""
+
+import json
+import re
+from collections.abc import Mapping
+
+import pytest
+
+from proxy.core.breaker import BreakerSettings, Permit, Refusal, State
+from proxy.core.candidates import Candidate, Need, Plan
+from proxy.core.failover import Failover, Timeouts, Tried
+from proxy.core.health import Health, HealthPolicy, Key
+from proxy.core.outcome import Kind, Outcome
+from proxy.server.account import CLIENT_GONE, Account
+from proxy.server.attempt import Facilities, Question
+from proxy.server.drive import Drive, Means
+from proxy.server.journal import Budget
+from proxy.server.reply import Reply
+from proxy.telemetry.events import AttemptEnded, Emit, Endpoint, Event, FaultCaught, Result
+from proxy.upstreams.pool import Pool
+from proxy.upstreams.upstream import Identity, Upstream
+from tests.unit.server.completions import ANSWER, DONE, ERROR, PING, ROLE, STOP, TEXT
+from tests.unit.stand_ins import (
+    EVENT_STREAM,
+    FakeClient,
+    FakeClock,
+    FakeDeadlines,
+    FakeDispatch,
+    FakeGate,
+    FakeUpstream,
+    call,
+    turn,
+)
+
+DEADLINE_SECONDS = 60.0
+KEY = Key("acme", "gpt-5")
+_CHUNK = re.compile(rb"([0-9a-f]+)\r\n", re.ASCII)
+
+
+def dechunked(data: bytes) -> tuple[bytes, bool]:
+    """The payload, and whether the last chunk is there."""
+    payload = b""
+    while line := _CHUNK.match(data):
+        size = int(line[1], 16)
+        payload += data[line.end() : line.end() + size]
+        data = data[line.end() + size + 2 :]
+        if not size:
+            assert data == b""
+            return payload, True
+    return payload, False
+
+
+class CountingPool(Pool):
+    """Notes who was asked for leave and got it, and who gave it back."""
+
+    def __init__(self, upstreams: Mapping[str, Upstream], health: Health, clock: FakeClock, emit: Emit) -> None:
+        super().__init__(upstreams, health, clock, emit)
+        self.given: list[Key] = []
+        self.returned: list[Key] = []
+
+    def acquire(self, key: Key, endpoint: str, *, is_forced: bool = False) -> Permit | Refusal:
+        answer = super().acquire(key, endpoint, is_forced=is_forced)
+        if isinstance(answer, Permit):
+            self.given.append(key)
+        return answer
+
+    def report(self, key: Key, permit: Permit, outcome: Outcome) -> None:
+        self.returned.append(key)
+        super().report(key, permit, outcome)
+
+
+class Trip:
+    """A drive over two clouds and a local model, what its client saw, and what was told."""
+
+    def __init__(
+        self,
+        *,
+        is_stream: bool = False,
+        names: tuple[str, ...] = ("acme", "zeus"),
+        gate: FakeGate | None = None,
+        body: bytes = b'{"model":"gpt-5"}',
+        is_probed: bool = True,
+    ) -> None:
+        self.clock = FakeClock()
+        self.deadlines = FakeDeadlines(self.clock)
+        self.client = FakeClient()
+        self.events: list[Event] = []
+        self.ended: list[int] = []
+        self.upstreams = {
+            name: FakeUpstream(
+                Identity(name, f"https://{name}.test/v1", api_key="k"),
+                is_local=name == "local",
+                gate=gate if name == "local" else None,
+            )
+            for name in names
+        }
+        health = Health({name: HealthPolicy(BreakerSettings(), is_probed) for name in names if name != "local"})
+        self.pool = CountingPool(self.upstreams, health, self.clock, self.events.append)
+        self.account = Account("req-1", Endpoint.CHAT, "POST", self.clock.now, "billing")
+        candidates = tuple(
+            Candidate(name, "small" if name == "local" else "gpt-5", name == "local", _losses(name)) for name in names
+        )
+        deadline_at = self.clock.now + DEADLINE_SECONDS
+        machine = Failover(
+            candidates,
+            dict.fromkeys(names, Timeouts()),
+            is_stream=is_stream,
+            deadline_at=deadline_at,
+            deadline_kind=Kind.DEADLINE,
+            local_reserve_seconds=20.0,
+        )
+        asked = call(("authorization", "Bearer sk-client"), ("x-hotspare-client", "forged"), body=body)
+        means = Means(self.pool, Facilities(self.clock, self.deadlines, Budget()), self.events.append)
+        self.reply = Reply(self.client)
+        question = Question(asked, "gpt-5", is_stream)
+        plan = Plan(candidates, {})
+        self.drive = Drive(means, self.account, question, plan, machine, deadline_at, self.reply, self.ended.append)
+
+    def at(self, name: str) -> FakeDispatch:
+        """What was sent to an upstream last."""
+        return self.upstreams[name].last
+
+    def fails(self, name: str, kind: Kind = Kind.RESET) -> None:
+        self.at(name).fail(Outcome(kind))
+
+    def streams(self, name: str, *pieces: bytes) -> FakeDispatch:
+        dispatch = self.at(name)
+        dispatch.begin(fields=EVENT_STREAM)
+        dispatch.send(*pieces)
+        return dispatch
+
+    @property
+    def status(self) -> int:
+        return int(self.client.written.split()[1])
+
+    @property
+    def fields(self) -> dict[str, str]:
+        head = self.client.written.partition(b"\r\n\r\n")[0].decode("latin-1")
+        pairs = [line.partition(": ") for line in head.split("\r\n")[1:]]
+        assert len({name.lower() for name, _, _ in pairs}) == len(pairs)
+        return {name.lower(): value for name, _, value in pairs}
+
+    @property
+    def body(self) -> bytes:
+        return self.client.written.partition(b"\r\n\r\n")[2]
+
+    @property
+    def stream(self) -> tuple[bytes, bool]:
+        return dechunked(self.body)
+
+    @property
+    def attempts(self) -> list[AttemptEnded]:
+        return [event for event in self.events if isinstance(event, AttemptEnded)]
+
+    @property
+    def kinds(self) -> list[tuple[str, Kind]]:
+        """How each attempt ended."""
+        return [(event.upstream, event.outcome.kind) for event in self.attempts]
+
+
+def _losses(name: str) -> tuple[Need, ...]:
+    return (Need.TOOLS,) if name == "local" else ()
+
+
+def begun(*, is_stream: bool = False, names: tuple[str, ...] = ("acme", "zeus")) -> Trip:
+    trip = Trip(is_stream=is_stream, names=names)
+    trip.drive.begin()
+    return trip
+
+
+# ---- whole answers
+
+
+def test_answer_of_the_first_upstream_is_the_clients() -> None:
+    trip = begun()
+    trip.at("acme").answer(ANSWER)
+    assert (trip.status, trip.body, trip.ended) == (200, ANSWER, [200])
+    assert (trip.fields["content-length"], trip.fields["x-hotspare-upstream"]) == (str(len(ANSWER)), "acme")
+    assert trip.kinds == [("acme", Kind.OK)]
+
+
+def test_nothing_is_written_before_an_answer_is_whole() -> None:
+    trip = begun()
+    trip.at("acme").begin()
+    trip.at("acme").send(ANSWER[:9])
+    assert (trip.client.writes, trip.ended) == ([], [])
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_failure_before_anything_was_shown_is_silent(is_stream: bool) -> None:
+    trip = begun(is_stream=is_stream)
+    trip.fails("acme", Kind.CONNECT)
+    assert trip.client.writes == []
+    if is_stream:
+        trip.streams("zeus", TEXT, STOP).end()
+    else:
+        trip.at("zeus").answer(ANSWER)
+    assert (trip.status, trip.ended) == (200, [200])
+    assert trip.kinds == [("acme", Kind.CONNECT), ("zeus", Kind.OK)]
+
+
+def test_answer_that_was_cut_is_thrown_away_and_asked_for_elsewhere() -> None:
+    trip = begun()
+    trip.at("acme").begin()
+    trip.at("acme").send(b'{"cut":')
+    trip.fails("acme", Kind.CUT)
+    trip.at("zeus").answer(ANSWER)
+    assert (trip.body, trip.kinds) == (ANSWER, [("acme", Kind.CUT), ("zeus", Kind.OK)])
+
+
+def test_header_lines_say_who_answered_and_why() -> None:
+    trip = begun(names=("acme", "local"))
+    trip.at("acme").answer(b"busy", status=503)
+    trip.at("local").answer(ANSWER)
+    said = {name: value for name, value in trip.fields.items() if name.startswith("x-hotspare")}
+    assert said == {
+        "x-hotspare-upstream": "local",
+        "x-hotspare-model": "small",
+        "x-hotspare-attempts": "2",
+        "x-hotspare-reason": "acme: server_error 503",
+        "x-hotspare-degraded": "tools",
+        "x-hotspare-request-id": "req-1",
+    }
+
+
+def test_callers_error_goes_to_the_caller() -> None:
+    trip = begun()
+    trip.at("acme").answer(b'{"error":{}}', status=422)
+    assert (trip.status, trip.body, trip.ended) == (422, b'{"error":{}}', [422])
+    assert trip.account.result is Result.CALLER_ERROR
+    assert trip.upstreams["zeus"].transport.dispatched == []
+
+
+def test_callers_error_of_the_local_model_is_none_when_a_cloud_was_asked_for() -> None:
+    trip = begun(names=("acme", "local"))
+    trip.fails("acme")
+    trip.at("local").answer(b'{"error":{}}', status=400)
+    assert (trip.status, trip.account.result) == (503, Result.UNAVAILABLE)
+
+
+def test_nobody_left_is_one_503_that_names_everybody() -> None:
+    trip = begun()
+    trip.fails("acme", Kind.DNS)
+    trip.fails("zeus", Kind.RESET)
+    error = json.loads(trip.body)["error"]
+    assert (trip.status, trip.ended, error["code"]) == (503, [503], "no_upstream_available")
+    assert "acme: dns; zeus: reset" in error["message"]
+    assert trip.account.tried == (Tried("acme", Kind.DNS), Tried("zeus", Kind.RESET))
+
+
+def test_upstream_whose_breaker_is_open_is_not_asked() -> None:
+    trip = Trip()
+    trip.pool.adopt_opened(KEY, "chat/completions", 30.0)
+    trip.drive.begin()
+    trip.at("zeus").answer(ANSWER)
+    assert (trip.fields["x-hotspare-reason"], trip.kinds) == ("acme: breaker_open", [("zeus", Kind.OK)])
+
+
+def test_upstream_whose_breaker_is_open_is_asked_where_there_is_nobody_else() -> None:
+    trip = Trip(names=("acme",))
+    trip.pool.adopt_opened(KEY, "chat/completions", 30.0)
+    trip.drive.begin()
+    trip.at("acme").answer(ANSWER)
+    assert (trip.status, trip.pool.states()["acme"][State.OPEN]) == (200, 1)
+
+
+# ---- streams
+
+
+def test_stream_is_held_until_its_first_content_and_then_passes_block_by_block() -> None:
+    trip = begun(is_stream=True)
+    dispatch = trip.streams("acme", PING, ROLE)
+    assert trip.client.writes == []
+    dispatch.send(TEXT)
+    assert (trip.stream, trip.fields["transfer-encoding"]) == ((PING + ROLE + TEXT, False), "chunked")
+    dispatch.send(TEXT + STOP[:9])
+    dispatch.send(STOP[9:] + DONE)
+    dispatch.end()
+    assert (trip.stream, trip.ended) == ((PING + ROLE + TEXT + TEXT + STOP + DONE, True), [200])
+
+
+def test_stream_that_fails_before_its_content_is_asked_for_elsewhere() -> None:
+    trip = begun(is_stream=True)
+    trip.streams("acme", PING, ROLE, ERROR)
+    trip.streams("zeus", TEXT, STOP, DONE).end()
+    assert trip.stream == (TEXT + STOP + DONE, True)
+    assert trip.fields["x-hotspare-reason"] == "acme: bad_answer 200"
+
+
+def test_stream_without_content_in_time_is_asked_for_elsewhere() -> None:
+    trip = begun(is_stream=True)
+    trip.streams("acme", ROLE)
+    trip.deadlines.advance(Timeouts().first_content_seconds)
+    trip.streams("zeus", TEXT, STOP).end()
+    assert trip.kinds == [("acme", Kind.FIRST_CONTENT_TIMEOUT), ("zeus", Kind.OK)]
+
+
+@pytest.mark.parametrize("kind", [Kind.CUT, Kind.RESET])
+def test_stream_that_breaks_after_its_content_says_so_and_is_not_done(kind: Kind) -> None:
+    trip = begun(is_stream=True)
+    trip.streams("acme", TEXT, TEXT[:9])
+    trip.fails("acme", kind)
+    payload, is_ended = trip.stream
+    event = json.loads(payload.removeprefix(TEXT).removeprefix(b"data: "))
+    assert (event["error"]["code"], is_ended, b"[DONE]" in payload) == ("upstream_stream_broken", True, False)
+    assert f"acme broke off ({kind})" in event["error"]["message"]
+    assert (trip.account.result, trip.ended, trip.kinds) == (Result.BROKEN_OFF, [200], [("acme", kind)])
+
+
+def test_stream_that_stalls_is_broken_off() -> None:
+    trip = begun(is_stream=True)
+    trip.streams("acme", TEXT)
+    trip.deadlines.advance(Timeouts().stall_seconds)
+    assert (b"(stall)" in trip.stream[0], trip.stream[1], trip.account.result) == (True, True, Result.BROKEN_OFF)
+
+
+def test_stream_that_broke_off_with_an_error_event_is_not_told_another() -> None:
+    trip = begun(is_stream=True)
+    trip.streams("acme", TEXT, ERROR).end()
+    assert (trip.stream, trip.account.result) == ((TEXT + ERROR, True), Result.BROKEN_OFF)
+
+
+def test_stream_that_has_finished_is_whole_however_its_connection_ends() -> None:
+    trip = begun(is_stream=True)
+    trip.streams("acme", TEXT, STOP)
+    trip.fails("acme", Kind.CUT)
+    assert (trip.stream, trip.account.result) == ((TEXT + STOP, True), Result.ANSWERED)
+
+
+def test_event_of_the_attempt_has_its_times_and_its_phases() -> None:
+    trip = begun(is_stream=True)
+    trip.clock.now += 2
+    dispatch = trip.streams("acme", TEXT, STOP)
+    trip.clock.now += 3
+    dispatch.end()
+    (event,) = trip.attempts
+    assert (event.request_id, event.number, event.model) == ("req-1", 1, "gpt-5")
+    assert (event.seconds, event.first_content_seconds, event.phases) == (5.0, 2.0, dispatch.phases)
+    assert trip.account.first_content_at == 1002.0
+
+
+# ---- the client
+
+
+@pytest.mark.parametrize("pieces", [[], [ROLE], [TEXT]])
+def test_client_that_leaves_stops_the_upstream_and_blames_nobody(pieces: list[bytes]) -> None:
+    trip = begun(is_stream=True)
+    dispatch = trip.streams("acme", *pieces)
+    trip.drive.client_gone()
+    assert (trip.ended, trip.account.result, trip.kinds) == (
+        [CLIENT_GONE],
+        Result.CLIENT_GONE,
+        [("acme", Kind.CLIENT_GONE)],
+    )
+    assert dispatch.asked == ["cancel"]
+    assert trip.upstreams["zeus"].transport.dispatched == []
+
+
+def test_client_that_leaves_after_its_answer_was_not_gone() -> None:
+    trip = begun()
+    trip.at("acme").answer(ANSWER)
+    trip.drive.client_gone()
+    assert (trip.ended, trip.account.result, trip.kinds) == ([200], Result.ANSWERED, [("acme", Kind.OK)])
+
+
+def test_client_that_does_not_read_pauses_the_upstream() -> None:
+    trip = begun(is_stream=True)
+    dispatch = trip.streams("acme", TEXT)
+    trip.drive.pause()
+    trip.drive.resume()
+    dispatch.send(STOP)
+    dispatch.end()
+    trip.drive.pause()
+    assert dispatch.asked == ["pause", "resume"]
+
+
+def test_client_that_has_not_read_its_last_answer_pauses_the_upstream_at_the_first_content() -> None:
+    trip = begun(is_stream=True)
+    trip.drive.pause()
+    dispatch = trip.streams("acme", TEXT)
+    assert dispatch.asked == ["pause"]
+
+
+def test_local_model_hears_whose_request_it_is_and_until_when_it_is_wanted() -> None:
+    trip = begun(names=("acme", "local"))
+    trip.clock.now += 10
+    trip.fails("acme")
+    lines = trip.at("local").head.lower().split(b"\r\n")
+    assert [line for line in lines if line.startswith(b"x-hotspare")] == [
+        b"x-hotspare-client: billing",
+        b"x-hotspare-deadline-seconds: 50.000",
+    ]
+
+
+# ---- permits and mistakes
+
+
+def test_every_attempt_is_told_once() -> None:
+    trip = begun(is_stream=True, names=("acme", "zeus", "local"))
+    trip.fails("acme")
+    trip.streams("zeus", ERROR)
+    trip.at("zeus").sink.failed(Outcome(Kind.CUT))
+    trip.streams("local", TEXT, STOP, DONE).end()
+    trip.drive.client_gone()
+    trip.deadlines.advance(1000)
+    assert trip.kinds == [("acme", Kind.RESET), ("zeus", Kind.BAD_ANSWER), ("local", Kind.OK)]
+    assert (trip.account.attempts, trip.ended, trip.deadlines.watched) == (3, [200], set())
+    assert trip.pool.returned == trip.pool.given
+
+
+def test_first_content_lets_the_next_request_try_an_upstream_that_recovers() -> None:
+    trip = Trip(is_stream=True, names=("acme",), is_probed=False)
+    trip.pool.adopt_opened(KEY, "chat/completions", 1.0)
+    trip.clock.now += 10
+    trip.drive.begin()
+    assert isinstance(trip.pool.acquire(KEY, "chat/completions"), Refusal)
+    trip.streams("acme", TEXT)
+    assert isinstance(trip.pool.acquire(KEY, "chat/completions"), Permit)
+
+
+def test_request_that_proves_invalid_when_it_is_sent_is_refused() -> None:
+    trip = Trip(names=("local",), body=b'{"\xff":1,"model":"gpt-5"}')
+    trip.drive.begin()
+    assert (trip.status, trip.ended, trip.account.result) == (400, [400], Result.CALLER_ERROR)
+    assert trip.kinds == [("local", Kind.CLIENT_GONE)]
+
+
+async def test_request_that_proves_invalid_behind_the_gate_is_refused() -> None:
+    gate = FakeGate(is_open=False)
+    trip = Trip(names=("local",), gate=gate, body=b'{"\xff":1,"model":"gpt-5"}')
+    trip.drive.begin()
+    gate.decide(is_open=True)
+    await turn()
+    assert (trip.status, trip.ended, trip.kinds) == (400, [400], [("local", Kind.CLIENT_GONE)])
+
+
+async def test_shut_gate_gives_way_to_a_503() -> None:
+    gate = FakeGate(is_open=False)
+    trip = Trip(names=("local",), gate=gate)
+    trip.drive.begin()
+    await turn()
+    gate.decide(is_open=False)
+    await turn()
+    assert (trip.status, trip.kinds) == (503, [("local", Kind.UNAVAILABLE)])
+
+
+class Mistake(RuntimeError):
+    """Of ours."""
+
+
+def failing(*_: object) -> bytes:
+    raise Mistake
+
+
+def is_told(trip: Trip) -> bool:
+    """Whether a mistake of ours was told, the request ended, and its attempt reported, each of them once."""
+    faults = [event for event in trip.events if isinstance(event, FaultCaught)]
+    has_returned = trip.pool.returned == trip.pool.given
+    told = (len(faults), len(trip.ended), len(trip.attempts), has_returned, trip.account.result)
+    return told == (1, 1, 1, True, Result.FAULT)
+
+
+def test_mistake_of_ours_before_an_answer_is_a_500(monkeypatch: pytest.MonkeyPatch) -> None:
+    trip = begun()
+    monkeypatch.setattr("proxy.wire.completion.is_whole", failing)
+    trip.at("acme").answer(ANSWER)
+    assert (trip.status, is_told(trip)) == (500, True)
+
+
+def test_mistake_of_ours_in_a_stream_cuts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    trip = begun(is_stream=True)
+    dispatch = trip.streams("acme", TEXT)
+    monkeypatch.setattr("proxy.server.journal.Journal.add", failing)
+    dispatch.send(TEXT)
+    assert (trip.client.is_aborted, trip.stream[1], is_told(trip)) == (True, False, True)
+
+
+def test_mistake_of_ours_when_an_answer_is_written_is_a_500_and_reports_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    trip = begun()
+    monkeypatch.setattr("proxy.server.drive.answer_lines", failing)
+    trip.at("acme").answer(ANSWER)
+    assert (trip.status, is_told(trip)) == (500, True)
+
+
+def test_mistake_of_ours_after_a_failure_leaves_no_client_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    trip = begun(names=("acme",))
+    monkeypatch.setattr("proxy.server.drive.unavailable", failing)
+    trip.at("acme").answer(b"busy", status=503)
+    assert (trip.status, is_told(trip)) == (500, True)
+
+
+def test_mistake_of_ours_after_a_broken_exchange_leaves_no_client_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    trip = begun(names=("acme",))
+    monkeypatch.setattr("proxy.server.drive.unavailable", failing)
+    trip.fails("acme")
+    assert (trip.status, is_told(trip)) == (500, True)
+
+
+def test_mistake_of_ours_when_time_is_up_leaves_no_client_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    trip = begun(names=("acme",))
+    monkeypatch.setattr("proxy.server.drive.unavailable", failing)
+    trip.deadlines.advance(DEADLINE_SECONDS)
+    assert (trip.status, is_told(trip)) == (500, True)
