@@ -19,6 +19,7 @@ from proxy.telemetry.events import Event, ModelServerChanged
 from proxy.upstreams.local import ModelServer, summary
 from proxy.upstreams.transport import AttemptFailed
 from proxy.upstreams.upstream import Call, Upstream
+from proxy.workers.cpus import worker_count
 
 _UPSTREAM_SECONDS = 10.0
 _GLANCE_SECONDS = 0.2
@@ -58,10 +59,16 @@ async def check(config: Config, out: TextIO) -> bool:
     """Check everything, print each finding as it comes; True if all is fine."""
     all_fine = True
     _print(out, Finding("configuration", "valid", True, ", then ".join(config.default_route.to)))
+    _print(out, Finding("workers", "number", True, _workers(config)))
     async for finding in _findings(config, out):
         _print(out, finding)
         all_fine &= finding.is_fine
     return all_fine
+
+
+def _workers(config: Config) -> str:
+    count = worker_count(config.workers)
+    return f"{count} (auto: the CPUs that this process may use)" if config.workers == "auto" else str(count)
 
 
 def _print(out: TextIO, finding: Finding) -> None:
@@ -74,7 +81,7 @@ async def _findings(config: Config, out: TextIO) -> AsyncIterator[Finding]:
         async for finding in _check_upstream(settings):
             yield finding
     if config.local and config.local.url:
-        yield await _ask(Upstream(identity(_as_upstream(config.local))))
+        yield await _ask(Upstream(identity(_as_upstream(config.local)), SystemClock()))
     elif config.local:
         yield await _check_model(config, out)
 
@@ -85,7 +92,7 @@ async def _check_upstream(settings: UpstreamSettings) -> AsyncIterator[Finding]:
         yield resolved
         if not resolved.is_fine:
             return
-    yield await _ask(Upstream(identity(settings)))
+    yield await _ask(Upstream(identity(settings), SystemClock()))
 
 
 async def _resolve(settings: UpstreamSettings) -> Finding:
@@ -106,7 +113,7 @@ async def _ask(upstream: Upstream) -> Finding:
     call = Call("GET", "/models", [], None)
     try:
         async with asyncio.timeout(_UPSTREAM_SECONDS):
-            exchange = await upstream.pass_on(call, connect_seconds=_UPSTREAM_SECONDS)
+            exchange = await upstream.send(call, _UPSTREAM_SECONDS)
         exchange.close()
     except AttemptFailed as failure:
         return _failure(upstream, f"{failure.outcome.kind} ({failure.outcome.detail})", failure.outcome.kind)

@@ -2,13 +2,16 @@
 
 import argparse
 import os
+import resource
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import proxy
 from proxy.config.fault import ConfigInvalid
-from proxy.config.load import load
+from proxy.config.load import Source, read
 from proxy.config.schema import Config
 from proxy.errors import HotspareError
 
@@ -19,15 +22,24 @@ EXIT_INVALID = 2
 _DEFAULT_CONFIG = "hotspare.yaml"
 
 
+class Given(NamedTuple):
+    """What a command works by."""
+
+    path: Path
+    source: Source
+    config: Config
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 fine, 1 failed, 2 wrong usage or configuration."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["model"]:
         os.execv(sys.executable, [sys.executable, "-P", "-m", "models", *given[1:]])  # noqa: S606 - our own package
     options = _parser().parse_args(given)
-    run: Callable[[Config], int] = options.run
+    run: Callable[[Given], int] = options.run
     try:
-        return run(load(options.config, os.environ))
+        source = read(options.config)
+        return run(Given(options.config, source, source.parse(os.environ)))
     except ConfigInvalid as error:
         for fault in error.faults:
             print(fault, file=sys.stderr)  # noqa: T201
@@ -70,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
     name: str,
-    run: Callable[[Config], int],
+    run: Callable[[Given], int],
     summary: str,
     description: str,
     example: str,
@@ -86,30 +98,47 @@ def _add(
     command.set_defaults(run=run)
 
 
-def _serve(config: Config) -> int:
+def _serve(given: Given) -> int:
     import asyncio
 
     import uvloop
 
-    from proxy.app import serve
     from proxy.telemetry import log
+    from proxy.workers.cpus import worker_count
 
+    config = given.config
+    slots = worker_count(config.workers)
+    _raise_descriptor_limit()
     with (
         log.configured(config.log.format, config.log.level),
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(serve(config))
+        if slots == 1:
+            from proxy.app import serve
+
+            runner.run(serve(config))
+        else:
+            from proxy.workers import fleet
+
+            runner.run(fleet.serve(given.path, given.source, config, slots))
     return EXIT_OK
 
 
-def _check(config: Config) -> int:
+def _raise_descriptor_limit() -> None:
+    """Each stream takes two descriptors, and the usual soft limit of 1,024 is for programs that call select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS says unlimited, and refuses it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _check(given: Given) -> int:
     import asyncio
 
     from proxy.check import check
     from proxy.telemetry import log
 
     with log.configured("human", "error"):
-        return EXIT_OK if asyncio.run(check(config, sys.stdout)) else EXIT_FAILED
+        return EXIT_OK if asyncio.run(check(given.config, sys.stdout)) else EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -68,6 +68,7 @@ local: {{model: {MODEL}, context: 512, pull: false}}
         0,
         [
             ["ok", "configuration", "valid"],
+            ["ok", "workers", "number"],
             ["ok", "cloud", "dns"],
             ["ok", "cloud", "http"],
             ["ok", "local", "model"],
