@@ -1,6 +1,8 @@
 # make serve   install and run the proxy with a real local model on 127.0.0.1:8080
 # make test    install and run every test
-# make lint    ruff and mypy        make bench   the proxy against going direct
+# make lint    ruff and mypy
+# make bench   the proxy beside its peers, into docs/bench.md; INSTALL=--install installs peers that are missing
+# make guard   fails if the proxy costs too much CPU next to nginx       make curves  how the cost grows with the work
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
 .DEFAULT_GOAL := help
@@ -11,6 +13,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?= config.example.yaml
 MODEL ?= smollm2-135m-instruct
+PEERS ?= all
+INSTALL ?=
 
 # Of pip's long output, what tells how far it is: every tenth file of llama.cpp, and what went wrong.
 PROGRESS = awk '\
@@ -19,7 +23,7 @@ PROGRESS = awk '\
   /Successfully installed.* hotspare/ { print "    installed"; fflush() } \
   /ERROR|error:|fatal/ { print "    " $$0; fflush() }'
 
-.PHONY: help serve test lint bench check clean
+.PHONY: help serve test lint bench guard curves check clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -30,8 +34,11 @@ serve: $(VENV)/.installed $(VENV)/.model
 check: $(VENV)/.installed $(VENV)/.model
 	@$(BIN)/hotspare check --config $(CONFIG)
 
+# Requests come in by the fast lane or through aiohttp: what real clients see has to be true of both ways in. The tests
+# under tests/contract need no second run, because they compare the two.
 test: $(VENV)/.installed-dev $(VENV)/.model
 	$(BIN)/python -m pytest
+	HOTSPARE_TEST_LANE=off $(BIN)/python -m pytest tests/integration tests/conformance
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -39,7 +46,13 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.bench --output docs/bench.md
+	$(BIN)/python -m tests.bench --peers $(PEERS) $(INSTALL) --output docs/bench.md
+
+guard: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.bench.guard $(INSTALL)
+
+curves: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.bench.curves --output docs/curves.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,5 +1,7 @@
-"""The project's own benchmark: the proxy against going direct, in one run. `python -m tests.bench --help`.
+"""The project's own benchmark: the proxy beside its peers, in one run, on loopback. `python -m tests.bench --help`.
 
-Everything is on loopback: a mock upstream in a process of its own, the proxy pinned to the last core, mock and driver
-on the first. Delays of events are one-way: an event carries the time at which the mock sent it.
+The proxy has the last core to itself; mock and driver (C, in src/) share the first, and still offer more than any
+proxy can pass on. Delays of events are one-way: an event carries the time at which the mock sent it.
+`tests.bench.guard` is the short form that fails when the proxy has become expensive, `tests.bench.curves` shows how its
+cost grows with the work.
 """

@@ -1,148 +1,126 @@
-"""The command: starts the parts, runs the rounds in turn, prints the table."""
+"""The command: hotspare and its peers go through all loads, in turn, as often as asked; the medians make the table."""
 
 import argparse
-import gc
-import os
-import socket
+import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
-from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit
 
-import uvloop
+from tests.bench import hotspare, peers, process, programs, report, rig, scenario
+from tests.bench.load import DriverFailed
+from tests.bench.peers import PEERS, InstallFailed
+from tests.bench.recipe import Recipe
+from tests.bench.report import DIRECT, Column
+from tests.bench.rig import CannotMeasure, Rig
+from tests.bench.scenario import FULL, QUICK, Plan, Round
+from tests.bench.target import NotServing
 
-from tests.bench import process
-from tests.bench.driver import Address
-from tests.bench.measure import FULL, QUICK, Figures, Footprint, Plan, Target, measure, measure_footprint, medians
-from tests.bench.process import NotServing, Tree
-from tests.bench.report import render
+_TITLE = "# The proxy beside its peers, by `make bench`"
+_NOTES = """\
+One core for the proxy; mock upstream and driver share another. A request has 2 KB, an answer 1 KB, an event 0.3 KB;
+plain HTTP on loopback. Median of {rounds} round(s) over all targets in turn, each started anew. In parentheses: `x` is
+the ratio to nginx, `+` what is added to going direct. Memory counts what processes share for each of them. `-`: not
+measured, because there is nothing to measure or the proxy saturates below this load. On a shared machine trust the
+ratios, and CPU time above latency.
 
-HOST = "127.0.0.1"
-DIRECT = "direct"
-PROXY = "hotspare"
-_COMMAND = "{python} -m proxy.cli serve --config {config}"
+    {command}
+"""
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
-        description="Measures the proxy against going direct. Loopback only; under 2 minutes.",
-        epilog="example: python -m tests.bench --quick --also litellm=http://127.0.0.1:4000",
+        description="Measures the proxy beside its peers. Loopback only; about 30 s for each target and round.",
+        epilog="example: python -m tests.bench --peers nginx,envoy --install --rounds 1",
     )
-    parser.add_argument("--quick", action="store_true", help="one short round, under 20 s: a smoke test, not a result")
-    parser.add_argument("--output", type=Path, help="write the table here, too")
     parser.add_argument(
-        "--also",
-        type=_named_address,
-        action="append",
-        default=[],
-        metavar="NAME=URL",
-        help="another proxy that runs on this machine; its upstream must be the mock of --mock-port; may be repeated",
+        "--peers", type=_peers, default=[], help=f"all, none, or some of {','.join(PEERS)}; default: none"
     )
-    parser.add_argument("--mock-port", type=int, default=0, help="the mock's port, for --also; 0 takes a free one")
-    parser.add_argument("--command", default=_COMMAND, help="how the proxy is started; default: %(default)s")
+    parser.add_argument(
+        "--install",
+        action="store_true",
+        help="install peers that are missing: Debian packages, if run by"
+        " root, and environments of their own in the cache folder",
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser.add_argument("--quick", action="store_true", help="one round of tiny loads: a smoke test, not a result")
+    parser.add_argument("--output", type=Path, help="write the table here, too")
+    parser.add_argument("--command", default=hotspare.COMMAND, help="how the proxy is started; default: %(default)s")
+    parser.add_argument("--cache", type=Path, default=programs.cache_folder(), help="default: %(default)s")
     return parser.parse_args(arguments)
 
 
-def _named_address(text: str) -> tuple[str, Address]:
-    name, _, url = text.partition("=")
-    parts = urlsplit(url)
-    if not name or parts.scheme != "http" or parts.hostname not in (HOST, "localhost") or parts.port is None:
-        raise argparse.ArgumentTypeError(f"{text!r}: write NAME=http://{HOST}:PORT")
-    return name, Address(HOST, parts.port)
+def _peers(text: str) -> list[Recipe]:
+    names = {"all": list(PEERS), "none": []}.get(text, text.split(","))
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no peer is called {', '.join(unknown)}; there are {', '.join(PEERS)}")
+    return [PEERS[name] for name in names]
 
 
-def main() -> int:
-    """0, or 1 if a target does not serve or a request failed."""
-    arguments = parse()
-    plan = QUICK if arguments.quick else FULL
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0; 1 if a request of ours failed; 2 if nothing could be measured."""
+    options = parse(arguments)
+    plan, rounds = (QUICK, 1) if options.quick else (FULL, options.rounds)
     machine = process.machine()
-    driver_core, mock_core, proxy_core = _cores()
     try:
-        with _pinned_driver(driver_core), ExitStack() as stack:
-            mock = stack.enter_context(process.mock(mock_core, arguments.mock_port))
-            proxy, start_seconds = stack.enter_context(_proxy(arguments.command, mock, proxy_core, plan.starts))
-            also = [_other(name, address, proxy_core) for name, address in arguments.also]
-            targets = [Target(DIRECT, mock), proxy, *also]
-            loads, footprints = uvloop.run(_run(targets, plan, start_seconds))
-    except NotServing as error:
+        with rig.assembled(options.cache) as setup:
+            columns = _measure(setup, plan, rounds, options)
+    except CannotMeasure as error:
         print(f"bench: {error}", file=sys.stderr)
-        return 1
-    report = render(machine, DIRECT, loads, footprints)
-    print(report)
-    if arguments.output:
-        arguments.output.write_text(report)
-    return int(any(figures.failures for figures in loads.values()))
+        return 2
+    text = _page(machine, rounds, report.table(plan, columns), arguments)
+    print(text)
+    if options.output:
+        options.output.write_text(text)
+    ours = next(column for column in columns if column.name == hotspare.NAME)
+    return int(any(turn.faults for turn in ours.rounds))
 
 
-def _cores() -> tuple[int, int, int]:
-    """The cores of driver, mock and proxy: the first, the second if there are three, the last."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) == 1:
-        print("bench: only one core; the proxy shares it with mock and driver", file=sys.stderr)
-    return cores[0], cores[1 if len(cores) > 2 else 0], cores[-1]
+def _measure(setup: Rig, plan: Plan, rounds: int, options: argparse.Namespace) -> list[Column]:
+    ours = hotspare.recipe(options.command)
+    columns = {
+        DIRECT: Column(DIRECT, "", []),
+        ours.name: Column(ours.name, "this tree", []),
+        **{peer.name: _peer_column(peer, setup, options.install) for peer in options.peers},
+    }
+    for number in range(rounds):
+        print(f"bench: round {number + 1} of {rounds}", file=sys.stderr)
+        columns[DIRECT].rounds.append(scenario.measure(setup.mock, plan, setup.driver))
+        columns[ours.name].rounds.append(_turn(ours, setup, plan))
+        for peer in options.peers:
+            if peer.is_installed(setup.values):
+                columns[peer.name].rounds.extend(_peer_turn(peer, setup, plan))
+    return list(columns.values())
 
 
-@contextmanager
-def _pinned_driver(core: int) -> Iterator[None]:
-    """Keeps this process on its core and the garbage collector out of the measurements."""
-    with process.pinned(core):
-        gc.disable()
-        try:
-            yield
-        finally:
-            gc.enable()
+def _turn(recipe: Recipe, setup: Rig, plan: Plan) -> Round:
+    with setup.started(recipe) as target:
+        return scenario.measure(target, plan, setup.driver)
 
 
-@contextmanager
-def _proxy(command: str, mock: Address, core: int, starts: int) -> Iterator[tuple[Target, float]]:
-    """The running proxy, started several times; the median time that it took."""
-    address = Address(HOST, _free_port())
-    times = []
-    with TemporaryDirectory() as folder:
-        config = Path(folder) / "bench.yaml"
-        process.write_config(config, address, mock)
-        for _ in range(starts - 1):
-            started, seconds = process.start(command, config, address, core)
-            process.stop(started)
-            times.append(seconds)
-        started, seconds = process.start(command, config, address, core)
-        try:
-            yield Target(PROXY, address, Tree(started.pid)), median([*times, seconds])
-        finally:
-            process.stop(started)
+def _peer_turn(peer: Recipe, setup: Rig, plan: Plan) -> list[Round]:
+    """The round, or none if the peer fails: it is not to take the others' figures with it."""
+    try:
+        return [_turn(peer, setup, plan)]
+    except (NotServing, DriverFailed) as error:
+        print(f"bench: left out: {error}", file=sys.stderr)
+        return []
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port
+def _peer_column(peer: Recipe, setup: Rig, may_install: bool) -> Column:
+    try:
+        if rig.find(peer, setup.values, may_install):
+            return Column(peer.name, peer.installed_version(setup.values), [])
+    except InstallFailed as error:
+        print(f"bench: left out: {error}", file=sys.stderr)
+    return Column(peer.name, f"not installed: `{peers.install_command(peer, setup.values)}`", [])
 
 
-def _other(name: str, address: Address, core: int) -> Target:
-    tree = process.listener(address)
-    tree.pin(core)
-    return Target(name, address, tree)
-
-
-async def _run(
-    targets: list[Target], plan: Plan, start_seconds: float
-) -> tuple[dict[str, Figures], dict[str, Footprint]]:
-    footprints = {}
-    for target in targets:
-        if target.tree:
-            known = start_seconds if target.name == PROXY else float("nan")
-            footprints[target.name] = await measure_footprint(target, known)
-    results: dict[str, list[Figures]] = {target.name: [] for target in targets}
-    for _ in range(plan.rounds):
-        for target in targets:
-            results[target.name].append(await measure(target, plan))
-    return {name: medians(figures) for name, figures in results.items()}, footprints
+def _page(machine: str, rounds: int, table: str, arguments: Sequence[str] | None) -> str:
+    command = shlex.join(["python", "-m", "tests.bench", *(sys.argv[1:] if arguments is None else arguments)])
+    return "\n".join([_TITLE, "", f"{machine}.", "", table, "", _NOTES.format(rounds=rounds, command=command)])
 
 
 if __name__ == "__main__":

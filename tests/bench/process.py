@@ -1,84 +1,84 @@
-"""Processes under measurement: starting, pinning, and what /proc says about them (Linux only)."""
+"""Processes under measurement: pinning, ending, and what /proc says about them (Linux only)."""
 
-import http.client
-import json
 import os
 import re
-import shlex
+import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter, sleep
-
-from tests.bench import traffic
-from tests.bench.driver import Address
+from time import perf_counter
 
 _PROC = Path("/proc")
-_START_TIMEOUT_SECONDS = 20.0
-_STOP_TIMEOUT_SECONDS = 10.0
-_POLL_SECONDS = 0.002
-_LISTENING = "0A"
-_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_STOP_TIMEOUT_SECONDS = 5.0
+_PRIORITY = -15
 
 
-class NotServing(RuntimeError):
-    """A process did not come up, or nobody listens where one was said to be."""
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a target has used so far: CPU time of all its threads, and the memory that it occupies now."""
+
+    cpu_seconds: float
+    rss_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
 class Tree:
-    """A process with all its descendants."""
+    """A process with the descendants that it had when it was looked at; to look again costs time while measuring."""
 
-    def __init__(self, root: int) -> None:
-        self.root = root
+    pids: tuple[int, ...]
 
-    def pids(self) -> list[int]:
-        """The processes that are there now."""
+    @classmethod
+    def of(cls, root: int) -> "Tree":
+        """The process and all its descendants."""
         children: dict[int, list[int]] = {}
-        for pid, fields in _processes():
-            children.setdefault(int(fields[1]), []).append(pid)
-        found = [self.root]
+        for entry in _PROC.glob("[0-9]*/stat"):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                parent = int(entry.read_text().rpartition(") ")[2].split()[1])
+                children.setdefault(parent, []).append(int(entry.parent.name))
+        found = [root]
         for pid in found:
             found.extend(children.get(pid, ()))
-        return found
+        return cls(tuple(found))
 
-    def cpu_seconds(self) -> float:
-        """User and system time used so far, to 10 ms."""
-        pids = set(self.pids())
-        ticks = sum(int(fields[11]) + int(fields[12]) for pid, fields in _processes() if pid in pids)
-        return ticks / _TICKS_PER_SECOND
-
-    def rss_bytes(self) -> int:
-        """Resident memory of all of them; what they share counts for each."""
-        page = os.sysconf("SC_PAGE_SIZE")
-        return sum(int((_PROC / str(pid) / "statm").read_text().split()[1]) for pid in self.pids()) * page
-
-    def pin(self, core: int) -> None:
-        """Lets every thread run on this core only."""
-        for pid in self.pids():
-            for task in (_PROC / str(pid) / "task").iterdir():
-                os.sched_setaffinity(int(task.name), {core})
+    def usage(self) -> Usage:
+        """CPU time to the nanosecond, of threads still there; memory that processes share counts for each."""
+        nanoseconds = sum(_cpu_nanoseconds(pid) for pid in self.pids)
+        return Usage(nanoseconds / 1e9, sum(_rss_bytes(pid) for pid in self.pids))
 
 
-def _processes() -> Iterator[tuple[int, list[str]]]:
-    """Every process with its fields of /proc/PID/stat from the state on."""
-    for entry in _PROC.iterdir():
-        if entry.name.isdigit():
-            with suppress(FileNotFoundError, ProcessLookupError):
-                yield int(entry.name), (entry / "stat").read_text().rpartition(") ")[2].split()
+def _cpu_nanoseconds(pid: int) -> int:
+    # `stat` counts in steps of 10 ms, too coarse for a proxy that idles between events.
+    total = 0
+    for entry in (_PROC / str(pid) / "task").glob("*/schedstat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            total += int(entry.read_text().split()[0])
+    return total
 
 
-def listener(address: Address) -> Tree:
-    """The process that listens on a port of this machine. Raises NotServing."""
-    rows = [line.split() for line in (_PROC / "net/tcp").read_text().splitlines()[1:]]
-    inodes = {row[9] for row in rows if row[3] == _LISTENING and int(row[1].partition(":")[2], 16) == address.port}
-    sockets = {f"socket:[{inode}]" for inode in inodes}
-    for descriptor in _PROC.glob("[0-9]*/fd/*"):
-        with suppress(OSError):
-            if str(descriptor.readlink()) in sockets:
-                return Tree(int(descriptor.parts[2]))
-    raise NotServing(f"no process listens on {address}")
+def _rss_bytes(pid: int) -> int:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return int((_PROC / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """One for the target alone, one for mock and driver. Which of them is ours does not matter: we mostly wait."""
+
+    load: int
+    target: int
+
+    @classmethod
+    def choose(cls) -> "Cores":
+        """The first and the last that we may use."""
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) == 1:
+            print("bench: only one core; the proxy shares it with mock and driver", file=sys.stderr)
+        return cls(cores[0], cores[-1])
 
 
 @contextmanager
@@ -93,82 +93,56 @@ def pinned(core: int) -> Iterator[None]:
 
 
 @contextmanager
-def mock(core: int, port: int = 0) -> Iterator[Address]:
-    """A running mock upstream. Raises NotServing if the port is taken."""
-    with pinned(core):
-        process = subprocess.Popen([sys.executable, "-m", "tests.bench.mock", str(port)], stdout=subprocess.PIPE)
+def ahead_of_others() -> Iterator[None]:
+    """What is started inside goes before what else the machine does, if we are root; else nothing changes."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    _set_priority(_PRIORITY)
     try:
-        line = process.stdout.readline() if process.stdout else b""
-        if not line:
-            raise NotServing(f"the mock did not start on port {port}")
-        yield Address("127.0.0.1", int(line))
+        yield
     finally:
-        stop(process)
-        if process.stdout:
-            process.stdout.close()
+        _set_priority(before)
 
 
-def start(command: str, config: Path, address: Address, core: int) -> tuple[subprocess.Popen[bytes], float]:
-    """Starts a proxy on a core; also the seconds until it had served a first request. Raises NotServing."""
-    arguments = [part.format(python=sys.executable, config=config) for part in shlex.split(command)]
-    with pinned(core):
-        started = perf_counter()
-        process = subprocess.Popen(arguments)
-    try:
-        _wait_until_serving(process, address)
-    except NotServing:
-        stop(process)
-        raise
-    return process, perf_counter() - started
+def _set_priority(nice: int) -> None:
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+    # Where sessions are scheduled as groups, a priority counts within its session only, unless the group has one, too.
+    with suppress(OSError):
+        (_PROC / "self/autogroup").write_text(str(nice))
+
+
+def raise_descriptor_limit() -> int:
+    """Allows this process, and so all that it starts, as many open files as the system lets it; returns how many."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process, by force if it does not go."""
+    """Ends a process with its descendants, by force if they do not go."""
+    tree = Tree.of(process.pid)
     process.terminate()
+    deadline = perf_counter() + _STOP_TIMEOUT_SECONDS
     try:
-        process.wait(_STOP_TIMEOUT_SECONDS)
+        process.wait(deadline - perf_counter())
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        _kill(tree)
+    process.wait()
+    if process.stdout:
+        process.stdout.close()
 
 
-def write_config(path: Path, address: Address, upstream: Address) -> None:
-    """A configuration of the proxy with the mock as its only upstream; JSON is YAML."""
-    settings = {
-        "listen": str(address),
-        "local": False,
-        "upstreams": [{"name": "mock", "base_url": f"http://{upstream}/v1", "api_key": traffic.API_KEY}],
-        "log": {"level": "warning"},
-    }
-    path.write_text(json.dumps(settings))
-
-
-def _wait_until_serving(process: subprocess.Popen[bytes], address: Address) -> None:
-    deadline = perf_counter() + _START_TIMEOUT_SECONDS
-    while not (_status(address, "GET", "/readyz") == 200 and _status(address, "POST", traffic.CHAT_PATH) == 200):
-        if process.poll() is not None:
-            raise NotServing(f"the proxy ended with status {process.returncode}")
-        if perf_counter() > deadline:
-            raise NotServing(f"the proxy did not serve within {_START_TIMEOUT_SECONDS:.0f} s")
-        sleep(_POLL_SECONDS)
-
-
-def _status(address: Address, method: str, path: str) -> int | None:
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=_START_TIMEOUT_SECONDS)
-    headers = {"Authorization": f"Bearer {traffic.API_KEY}", "Content-Type": "application/json"}
-    try:
-        connection.request(method, path, traffic.body() if method == "POST" else None, headers)
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
+def _kill(tree: Tree) -> None:
+    for pid in tree.pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def machine() -> str:
-    """Cores, CPU and Python, in one line."""
+    """Cores, CPU, kernel and Python, and how busy it was, in one line."""
     model = re.search(r"model name\s*: (.*)", (_PROC / "cpuinfo").read_text())
     version = ".".join(str(part) for part in sys.version_info[:3])
     cores = len(os.sched_getaffinity(0))
-    load = os.getloadavg()[0]
-    return f"{cores} cores, {model[1] if model else 'unknown CPU'}, Python {version}, load before the run {load:.1f}"
+    kernel = os.uname().release
+    name = model[1] if model else "unknown CPU"
+    return f"{cores} cores, {name}, Linux {kernel}, Python {version}, load before the run {os.getloadavg()[0]:.1f}"
