@@ -14,7 +14,7 @@ from pathlib import Path
 from aiohttp import web
 
 import proxy
-from proxy import signals
+from proxy import memory, signals
 from proxy.clock import Clock, SystemClock
 from proxy.config.schema import LOCAL, Config, LocalSettings, RouteSettings, UpstreamSettings
 from proxy.config.value import Address
@@ -377,6 +377,7 @@ async def serve(config: Config) -> None:
     try:
         await hotspare.start()
         announce(hotspare.addresses[-1], config)
+        memory.settle()
         await stopping.wait()
         _LOGGER.info("draining: waiting up to %g s for running requests", config.limits.drain_seconds)
     finally:

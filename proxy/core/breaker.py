@@ -87,6 +87,8 @@ class Permit:
     """
 
     generation: int
+    breaker: "Breaker | None" = None
+    """Where it goes back to."""
 
 
 UNCOUNTED = Permit(generation=-1)
@@ -134,7 +136,7 @@ class Breaker:
         self._is_probed = is_probed
         self._state = _CLOSED
         self._generation = 0
-        self._leave = Permit(0)
+        self._leave = Permit(0, self)
         self._closed_at = now
         self._open_until = self._paused_until = now
         self._probe_at = -inf
@@ -206,7 +208,7 @@ class Breaker:
             return self._leave, transition
         if self._lone_permit:
             return Refusal(now), transition
-        self._lone_permit = Permit(self._generation)
+        self._lone_permit = Permit(self._generation, self)
         return self._lone_permit, transition
 
     def _judge_health(self, outcome: Outcome, weight: Weight, now: float) -> Transition | None:
@@ -242,7 +244,7 @@ class Breaker:
         transition = Transition(self._state, state, cause)
         self._state = state
         self._generation += 1
-        self._leave = Permit(self._generation)
+        self._leave = Permit(self._generation, self)
         self._streak = self._successes = 0
         self._lone_permit = None
         self._probe_at = -inf

@@ -77,7 +77,7 @@ class Candidate:
     losses: tuple[Need, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """Who may answer, in order, and which needs kept the others out."""
 

@@ -64,6 +64,9 @@ class Finish:
     """The client has its answer, or gets it now whole."""
 
 
+FINISH = Finish()
+
+
 @dataclass(frozen=True, slots=True)
 class BreakOff:
     """The client holds half an answer and nobody can continue it: say so, and never end cleanly."""
@@ -98,6 +101,57 @@ DEFAULT_RETRY_AFTER_SECONDS = 5.0
 
 _FIRST_CONTENT_TIMEOUT = Kind.FIRST_CONTENT_TIMEOUT
 _WORTH_REPEATING = frozenset({Kind.CONNECT, Kind.RESET, Kind.CUT})
+
+
+class Opening:
+    """All that the machines of like requests have in common, and with it their first decision.
+
+    That depends on nothing but what is here and the time, so it is taken once: `start` says it for a request that
+    begins now. A machine is made, and told so, only when something goes otherwise than well.
+    """
+
+    __slots__ = ("_start", "deadline_seconds", "make")
+
+    def __init__(
+        self,
+        candidates: Sequence[Candidate],
+        timeouts: Mapping[str, Timeouts],
+        *,
+        is_stream: bool,
+        deadline_seconds: float,
+        deadline_kind: Kind,
+        local_reserve_seconds: float,
+    ) -> None:
+        self.deadline_seconds = deadline_seconds
+
+        def make(began_at: float) -> Failover:
+            return Failover(
+                candidates,
+                timeouts,
+                is_stream=is_stream,
+                deadline_at=began_at + deadline_seconds,
+                deadline_kind=deadline_kind,
+                local_reserve_seconds=local_reserve_seconds,
+            )
+
+        self.make = make
+        """A machine for a request that began then, at its beginning."""
+        first = make(0.0).begin(0.0)
+        self._start = first if isinstance(first, Start) else None
+
+    def start(self, now: float) -> Start | None:
+        """What `Failover.begin` would say; None if that is anything but Start."""
+        first = self._start
+        if first is None:
+            return None
+        return Start(
+            first.candidate,
+            1,
+            first.connect_seconds,
+            first.limit_at + now,
+            first.stall_seconds,
+            first.late_kind,
+        )
 
 
 class Failover(msgspec.Struct, eq=False):
@@ -150,7 +204,7 @@ class Failover(msgspec.Struct, eq=False):
         """The running attempt is over."""
         start = self._take_running()
         if outcome.is_answer and not self._is_beyond_local_model(start, outcome):
-            return Finish()
+            return FINISH
         if self._is_committed:
             return BreakOff(outcome)
         self.tried += (Tried(start.candidate.upstream, outcome.kind, outcome.status),)

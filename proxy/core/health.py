@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import msgspec
 
 from proxy.core.breaker import UNCOUNTED, Breaker, BreakerSettings, Permit, Refusal, State, Transition
-from proxy.core.outcome import Outcome
 
 MAX_MODELS = 256
 """Breakers kept for each upstream. OpenAI lists about 100 models; a client that invents names gains nothing."""
@@ -62,17 +61,6 @@ class Health:
         """The prober asks for leave."""
         record = self._find(key)
         return record.breaker.acquire_probe(now) if record else (Refusal(now), None)
-
-    def first_content(self, key: Key, permit: Permit) -> None:
-        """The attempt under `permit` gives content."""
-        if record := self._find(key):
-            record.breaker.first_content(permit)
-
-    def report(self, key: Key, permit: Permit, outcome: Outcome, now: float) -> Transition | None:
-        """The attempt under `permit` ended."""
-        records = self._records.get(key.upstream)
-        record = records.get(key.model) if records else None
-        return record.breaker.report(permit, outcome, now) if record else None
 
     def ill(self) -> Iterator[tuple[Key, str]]:
         """What a prober should ask leave for: every (upstream, model) that is not closed, with its last endpoint."""

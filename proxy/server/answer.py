@@ -46,8 +46,8 @@ class WholeAnswer(msgspec.Struct, eq=False):
     def end(self) -> tuple[Outcome, bytes]:
         """It is complete. Raises AttemptFailed (BAD_ANSWER)."""
         body = b"".join(self._parts) if self._parts else self._body
-        if self.is_checked and not completion.is_whole(body) and not _is_opaque(self._head):
-            raise _bad(self._head, "not a completion")
+        if self.is_checked:
+            check_completion(self._head, body)
         return self._outcome, body
 
     def broken(self, outcome: Outcome) -> Outcome:
@@ -131,6 +131,12 @@ class StreamAnswer(msgspec.Struct, eq=False):
 
 
 Answer = WholeAnswer | StreamAnswer
+
+
+def check_completion(head: ResponseHead, body: bytes) -> None:
+    """Raises AttemptFailed (BAD_ANSWER) for a body under 200 that is anything else."""
+    if not completion.is_whole(body) and not _is_opaque(head):
+        raise _bad(head, "not a completion")
 
 
 def _is_opaque(head: ResponseHead) -> bool:

@@ -18,7 +18,7 @@ from proxy.core.failover import Start
 from proxy.core.health import Key
 from proxy.core.outcome import OK, Kind, Outcome, kind_of_status
 from proxy.core.phases import Phases
-from proxy.server.answer import Answer, StreamAnswer, WholeAnswer
+from proxy.server.answer import Answer, StreamAnswer, WholeAnswer, check_completion
 from proxy.server.deadlines import Deadlines
 from proxy.server.journal import Budget
 from proxy.upstreams.transport import AttemptFailed, Dispatch
@@ -128,6 +128,22 @@ class Attempt(msgspec.Struct, eq=False):
 
     # ---- what the transport says
 
+    def whole(self, head: ResponseHead, body: bytes) -> None:
+        """All of the answer at once, as most unstreamed ones come."""
+        if head.status != 200 or self._question.is_stream:
+            self.head(head)
+            self.body(body)
+            self.end()
+            return
+        self.response = head
+        try:
+            check_completion(head, body)
+            self._end(OK, body)
+        except AttemptFailed as failure:
+            self._break(failure.outcome)
+        except Exception as error:  # noqa: BLE001 - as in `head`
+            self._fault(error)
+
     def head(self, head: ResponseHead) -> None:
         """The head of the answer."""
         self.response = head
@@ -234,8 +250,11 @@ class Attempt(msgspec.Struct, eq=False):
             self._fault(error)
 
     def _end(self, outcome: Outcome, body: bytes | None = None) -> None:
-        self._close()
-        if outcome is not OK:
+        if outcome is OK and body is not None:  # nothing is left to be cut
+            self._is_over = True
+            self._facilities.deadlines.forget(self)
+        else:
+            self._close()
             self._upstream.note(outcome)
         self._listener.ended(self, outcome, body)
 

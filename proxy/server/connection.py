@@ -16,7 +16,7 @@ from proxy.server.drive import Drive
 from proxy.server.lane import Known, Lane
 from proxy.server.reply import Reply
 from proxy.wire import envelope
-from proxy.wire.request import Frame, is_whole
+from proxy.wire.request import Frame, frame_like, is_whole
 
 _MESSAGE = (
     "The request is not valid HTTP, or its head is too large: a line may have 8 KiB, a header field 32 KiB, and a "
@@ -82,12 +82,12 @@ class ClientConnection(web.RequestHandler):
     __slots__ = (
         "_account",
         "_arrival",
-        "_closes_after",
         "_drive",
         "_early",
         "_has_delegated",
         "_is_foreign",
         "_lane",
+        "_last",
         "_reply",
         "_served_all",
     )
@@ -103,7 +103,7 @@ class ClientConnection(web.RequestHandler):
         self._reply: Reply | None = None
         self._arrival: _Arrival | None = None
         self._early = b""
-        self._closes_after = False
+        self._last: tuple[Frame, Known] | None = None
         self._served_all: asyncio.Future[None] | None = None
 
     # ---- bytes in
@@ -128,7 +128,7 @@ class ClientConnection(web.RequestHandler):
     def _serve_first(self, data: bytes) -> bytes:
         """Serve the request that `data` begins with; give back what comes after it."""
         assert self._lane is not None
-        found = self._lane.find(data) if not self._has_delegated or self._is_aiohttp_idle() else None
+        found = self._find(self._lane, data) if not self._has_delegated or self._is_aiohttp_idle() else None
         if found is None:
             return self._delegate(data)
         frame, known = found
@@ -138,10 +138,20 @@ class ClientConnection(web.RequestHandler):
         self._begin(self._lane, known, self._lane.open(known), data[frame.body_at : frame.end])
         return data[frame.end :] if frame.end < len(data) else b""
 
+    def _find(self, lane: Lane, data: bytes) -> tuple[Frame, Known] | None:
+        """Mostly it is the same head as last time, which takes two comparisons to see."""
+        if self._last is not None:
+            frame, known = self._last
+            again = frame_like(frame, data)
+            if again is not None and again.end - again.body_at <= lane.body_bytes:
+                return again, known
+        self._last = lane.find(data)
+        return self._last
+
     def _begin(self, lane: Lane, known: Known, account: Account, body: bytes) -> None:
         assert self.transport is not None
         self._account = account
-        self._reply = reply = Reply(self.transport, closes=self._closes_after or lane.draining.is_on)
+        self._reply = reply = Reply(self.transport, closes=lane.draining.is_on)
         try:
             self._drive = lane.drive(known, body, account, reply, self._served)
         except RequestInvalid as error:

@@ -11,7 +11,7 @@ import msgspec
 
 from proxy.core.breaker import Permit, Refusal
 from proxy.core.candidates import Plan
-from proxy.core.failover import Action, BreakOff, Failover, Finish, GiveUp, Start
+from proxy.core.failover import FINISH, Action, BreakOff, Failover, GiveUp, Opening, Start
 from proxy.core.health import Key
 from proxy.core.outcome import OK, Kind, Outcome
 from proxy.errors import RequestInvalid
@@ -46,17 +46,22 @@ class Drive(msgspec.Struct, eq=False):
     _account: Account
     _question: Question
     _plan: Plan
-    _machine: Failover
-    _deadline_at: float
+    _opening: Opening
     _reply: Reply
     _on_end: Callable[[int], None]
+    _machine: Failover | None = None
+    """Made when something goes otherwise than well."""
     _attempt: Attempt | None = None
     _status: int = 200
     _is_paused: bool = False
 
     def begin(self) -> None:
         """Start with the first candidate."""
-        self._perform(self._machine.begin(self._means.now()))
+        self._perform(self._opening.start(self._account.started_at) or self._begin_with_machine())
+
+    def _begin_with_machine(self) -> Action:
+        machine = self._machine = self._opening.make(self._account.started_at)
+        return machine.begin(self._account.started_at)
 
     # ---- what the client's connection says
 
@@ -84,8 +89,9 @@ class Drive(msgspec.Struct, eq=False):
 
     def content(self, attempt: Attempt, held: bytes) -> None:
         """From here on the client sees what comes."""
-        self._machine.content()
-        self._means.pool.first_content(attempt.key, attempt.permit)
+        if self._machine is not None:
+            self._machine.content()
+        self._means.pool.first_content(attempt.permit)
         self._account.first_content_at = attempt.first_content_at
         self._account.is_committed = True
         self._note_answer(attempt.start)
@@ -102,8 +108,12 @@ class Drive(msgspec.Struct, eq=False):
     def ended(self, attempt: Attempt, outcome: Outcome, body: bytes | None) -> None:
         """An attempt is over."""
         self._report(attempt, outcome)
-        action = self._machine.ended(outcome, self._now())
-        if body is not None and isinstance(action, Finish):
+        if outcome is OK and self._machine is None:
+            action: Action = FINISH
+        else:
+            machine = self._machine or self._make_machine()
+            action = machine.ended(outcome, self._means.now())
+        if body is not None and action is FINISH:
             self._answer(attempt, outcome, body)
         else:
             self._perform(action)
@@ -126,6 +136,14 @@ class Drive(msgspec.Struct, eq=False):
 
     # ----
 
+    def _make_machine(self) -> Failover:
+        """The machine as it would be by now: the first attempt has started, and may have shown content."""
+        machine = self._machine = self._opening.make(self._account.started_at)
+        machine.begin(self._account.started_at)
+        if self._account.is_committed:
+            machine.content()
+        return machine
+
     def _perform(self, action: Action) -> None:
         """Perform actions until one of them takes time, or ends the request."""
         while isinstance(action, Start):
@@ -134,7 +152,7 @@ class Drive(msgspec.Struct, eq=False):
             if not isinstance(permit, Refusal):
                 self._launch(action, key, permit)
                 return
-            action = self._machine.refused(permit, self._now())
+            action = (self._machine or self._make_machine()).refused(permit, self._means.now())
         match action:
             case GiveUp():
                 self._send(unavailable(action, self._plan, self._account))
@@ -148,6 +166,7 @@ class Drive(msgspec.Struct, eq=False):
         upstream = self._means.pool[key.upstream]
         attempt = Attempt(start, key, permit, upstream, self._question, self, self._means.facilities)
         self._attempt = attempt
+        self._account.attempts = start.number
         try:
             attempt.launch(self._fields_for_local() if upstream.is_local else [])
         except Exception as error:  # noqa: BLE001 - the boundary: nobody above a callback would hear of it
@@ -202,19 +221,16 @@ class Drive(msgspec.Struct, eq=False):
         )
 
     def _note_answer(self, start: Start) -> None:
-        account = self._account
+        account, machine = self._account, self._machine
         account.upstream, account.model = start.candidate.upstream, start.candidate.model
         account.losses = start.candidate.losses
-        account.tried = self._machine.tried
-        account.attempts = self._machine.attempts
+        if machine is not None:
+            account.tried = machine.tried
 
     def _fields_for_local(self) -> Fields:
         """For the model server's queue: whose turn it is, and until when waiting makes sense."""
-        seconds_left = self._deadline_at - self._now()
+        seconds_left = self._account.started_at + self._opening.deadline_seconds - self._means.now()
         return [
             ("x-hotspare-client", self._account.client),
             ("x-hotspare-deadline-seconds", f"{max(seconds_left, 0.0):.3f}"),
         ]
-
-    def _now(self) -> float:
-        return self._means.now()

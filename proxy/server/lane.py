@@ -45,6 +45,7 @@ class Lane:
         self._relay = relay
         self.draining = relay.draining
         self._settings = relay.settings
+        self.body_bytes = relay.settings.body_bytes
         # Clients are told apart by the whole head, key included. A guess of a key that is nearly right finds nothing:
         # Python's hash of bytes is keyed, so how long the search takes says nothing about how close the guess was.
         self._known: dict[bytes, Known] = {}
@@ -57,9 +58,10 @@ class Lane:
     def find(self, data: bytes) -> tuple[Frame, Known] | None:
         """The plain request that `data` begins with, its head complete; None if there is none."""
         found = frame(data)
-        if found is None or found.end - found.body_at > self._settings.body_bytes:
+        if found is None or found.end - found.body_at > self.body_bytes:
             return None
-        known = self._known.get(found.head) or self._learn(found.head)
+        head = found.head
+        known = self._known.get(head) or self._learn(head)
         return (found, known) if known else None
 
     def open(self, known: Known) -> Account:

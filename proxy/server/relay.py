@@ -7,8 +7,8 @@ from typing import Protocol, cast
 
 from aiohttp import web
 
-from proxy.core.candidates import Need, Router
-from proxy.core.failover import Failover
+from proxy.core.candidates import Need, Plan, Router
+from proxy.core.failover import Opening
 from proxy.core.outcome import Kind
 from proxy.server.account import ACCOUNT, Account
 from proxy.server.attempt import Question
@@ -22,6 +22,7 @@ from proxy.wire import headers
 from proxy.wire.headers import Fields
 from proxy.wire.peek import Peek, peek
 
+_OPENINGS = 64
 _EMBEDDINGS = Endpoint.EMBEDDINGS
 _NO_NEEDS: frozenset[Need] = frozenset()
 
@@ -47,6 +48,8 @@ class Asked:
     local_reserve_seconds: float
     rendered: dict[str, bytes] = field(default_factory=dict)
     """For each upstream that was asked: the head as it goes there."""
+    openings: dict[tuple[Plan, bool], Opening] = field(default_factory=dict)
+    """For each plan, streamed and not: how it begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +72,24 @@ class Relay:
         account.is_stream = seen.is_stream
         is_plain = not seen.needs and account.endpoint is not _EMBEDDINGS
         plan = self.router.plan(seen.model, _NO_NEEDS if is_plain else _needs(seen, account.endpoint))
-        deadline_at = account.started_at + asked.deadline_seconds
-        machine = Failover(
+        opening = asked.openings.get((plan, seen.is_stream)) or self._open(asked, plan, seen.is_stream)
+        call = Call("POST", asked.target, asked.fields, body, asked.rendered)
+        question = Question(call, seen.model, seen.is_stream)
+        return Drive(self.means, account, question, plan, opening, reply, on_end)
+
+    def _open(self, asked: Asked, plan: Plan, is_stream: bool) -> Opening:
+        opening = Opening(
             plan.candidates,
             self.settings.timeouts,
-            is_stream=seen.is_stream,
-            deadline_at=deadline_at,
+            is_stream=is_stream,
+            deadline_seconds=asked.deadline_seconds,
             deadline_kind=asked.deadline_kind,
             local_reserve_seconds=asked.local_reserve_seconds,
         )
-        call = Call("POST", asked.target, asked.fields, body, asked.rendered)
-        question = Question(call, seen.model, seen.is_stream)
-        return Drive(self.means, account, question, plan, machine, deadline_at, reply, on_end)
+        if len(asked.openings) >= _OPENINGS:  # model names come from clients
+            asked.openings.clear()
+        asked.openings[plan, is_stream] = opening
+        return opening
 
     async def handle(self, request: web.Request, call_target: str) -> web.StreamResponse:
         """The way in for whatever is not plain enough for the lane. Raises RequestInvalid."""

@@ -29,11 +29,11 @@ def answer_lines(upstream: ResponseHead, account: Account) -> bytes:
 
     `x-request-id` stays the upstream's where it has one: it is what its support asks for, and what the SDKs show.
     """
-    if b"\r\nconnection:" in upstream.lower:
-        upstream = _without_nominated(upstream)
+    passed = upstream.passed
+    if passed is None:
+        passed = _DROPPED.sub(b"", _without_nominated(upstream).block)
     lower = upstream.lower
-    passed = _DROPPED.sub(b"", upstream.block)[2:]
-    lines = [passed, b"\r\n" if passed else b"", account.lines()]
+    lines = [passed[2:], b"\r\n" if passed else b"", account.lines()]
     if b"\r\nx-request-id:" not in lower:
         lines.append(b"x-request-id: %b\r\n" % account.request_id.encode())
     if b"\r\nserver:" not in lower:
@@ -56,7 +56,9 @@ def _bytes(text: str) -> bytes:
 
 def _without_nominated(head: ResponseHead) -> ResponseHead:
     """Without the fields that `Connection` names: they concern that connection only."""
-    nominated = frozenset(head.tokens(b"connection"))
+    nominated = frozenset(head.tokens(b"connection")) if head.has(b"connection") else None
+    if not nominated:
+        return head
     return head_of(head.status, [pair for pair in head.pairs if pair[0].lower() not in nominated])
 
 

@@ -25,7 +25,8 @@ class Publisher:
         """Publish one event."""
         waiting = self._waiting
         waiting.append(event)
-        if len(waiting) >= _BATCH or not _is_ordinary(event):
+        is_ordinary = isinstance(event, RequestEnded) or (isinstance(event, AttemptEnded) and event.outcome is OK)
+        if not is_ordinary or len(waiting) >= _BATCH:
             self.flush()
 
     def flush(self) -> None:
@@ -34,7 +35,3 @@ class Publisher:
         for event in waiting:
             for sink in self._sinks:
                 sink(event)
-
-
-def _is_ordinary(event: Event) -> bool:
-    return isinstance(event, RequestEnded) or (isinstance(event, AttemptEnded) and event.outcome is OK)

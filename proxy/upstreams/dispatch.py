@@ -20,7 +20,14 @@ _SMALL_BYTES = 2**14
 
 
 class Sink(Protocol):
-    """Who reads an answer: `head`, `body` any number of times, `end`; or `failed` in place of the rest."""
+    """Who reads an answer: `head`, `body` any number of times, `end`; or `failed` in place of the rest.
+
+    Or `whole` in place of all that, where an answer comes in one piece.
+    """
+
+    def whole(self, head: ResponseHead, body: bytes) -> None:
+        """The answer has come, all of it; `body` is not empty."""
+        ...
 
     def head(self, head: ResponseHead) -> None:
         """The head has come."""
@@ -195,7 +202,12 @@ class Dispatch(msgspec.Struct, eq=False):
             head = http1.parse_response_head(data, end)
             data = data[end + 4 :]
             if head.status >= 200:
-                self._begin(head, data)
+                if head.size == len(data) and data and not self._is_head_request and head.status not in http1.BODILESS:
+                    self._status = head.status
+                    self._keeps_alive = True
+                    self._end(head, data)
+                else:
+                    self._begin(head, data)
                 return
             if head.status == _SWITCHING_PROTOCOLS:
                 raise Malformed("101 without an upgrade")
@@ -220,8 +232,10 @@ class Dispatch(msgspec.Struct, eq=False):
             self._keeps_alive = self._keeps_alive and not answer.excess
             self._end()
 
-    def _end(self) -> None:
-        """The answer is whole. An upload that is not is pointless now, and leaves a connection of no use."""
+    def _end(self, head: ResponseHead | None = None, body: bytes = b"") -> None:
+        """The answer is whole, in one piece if `head` is given. An upload that is not is pointless now, and leaves a
+        connection of no use.
+        """
         sink, connection = self._sink, self._connection
         if sink is None:
             return
@@ -232,7 +246,10 @@ class Dispatch(msgspec.Struct, eq=False):
                 self._owner.release(connection)
             else:
                 connection.abort()
-        sink.end()
+        if head is None:
+            sink.end()
+        else:
+            sink.whole(head, body)
 
     def _finish(self) -> None:
         """Let go of everything, so that an idle connection holds no answer, and nothing holds itself."""

@@ -36,6 +36,13 @@ class Inbox:
         self._head = head
         self._wake()
 
+    def whole(self, head: ResponseHead, body: bytes) -> None:
+        """All of it has come at once."""
+        self._pieces.append(body)
+        self._size += len(body)
+        self._is_ended = True
+        self.head(head)
+
     def body(self, data: bytes) -> None:
         """Some of the body has come."""
         self._pieces.append(data)

@@ -42,13 +42,16 @@ class Pool:
             self._publish(key, transition)
         return answer
 
-    def first_content(self, key: Key, permit: Permit) -> None:
+    def first_content(self, permit: Permit) -> None:
         """The exchange under `permit` gives content."""
-        self._health.first_content(key, permit)
+        if permit.breaker is not None:
+            permit.breaker.first_content(permit)
 
     def report(self, key: Key, permit: Permit, outcome: Outcome) -> None:
         """The exchange under `permit` ended."""
-        if transition := self._health.report(key, permit, outcome, self._clock.monotonic()):
+        if permit.breaker is None:
+            return
+        if transition := permit.breaker.report(permit, outcome, self._clock.monotonic()):
             self._publish(key, transition)
 
     def ill(self) -> list[tuple[Key, str]]:

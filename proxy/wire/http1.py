@@ -19,13 +19,20 @@ _MAX_CHUNK_LINE_BYTES = 4 * 1024
 
 _TOKEN_BYTES = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _HEAD = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n\0]*+)?((?:\r\n" + _TOKEN_BYTES + rb":[^\r\n\0]*+)*+)")
+_SPECIAL = rb"(?!(?:content-length|transfer-encoding|connection|keep-alive|trailer|upgrade|te|via|proxy-|x-hotspare-))"
+_PLAIN = rb"((?:\r\n" + _SPECIAL + _TOKEN_BYTES + rb":[^\r\n\0]*+)*+)"
+_SIZED_HEAD = re.compile(
+    rb"HTTP/1\.1 ([1-9][0-9]{2})(?: [^\r\n\0]*+)?" + _PLAIN + rb"\r\ncontent-length: ?([0-9]{1,18})" + _PLAIN,
+    re.IGNORECASE,
+)
+"""What nearly every unstreamed answer has: one length, and nothing else that concerns its framing or its connection."""
 _FIELD = re.compile(rb"\r\n([^:]++):[ \t]*+([^\r]*+)")
 _TRAILERS = re.compile(rb"(?:" + _TOKEN_BYTES + rb":[^\r\n\0]*+\r\n)*+")
-_LENGTH = re.compile(rb"[0-9]{1,18}")
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*+([0-9]{1,18})[ \t]*+(?=\r\n|\Z)")
 _CHUNK_LINE = re.compile(rb"\r\n([0-9A-Fa-f]{1,15})[ \t]*+(?:;[^\r\n\0]*+)?\r\n")
 _CHUNK_LINE_BEGUN = re.compile(rb"\r\n(?:[0-9A-Fa-f]{1,15}[ \t]*+(?:;[^\r\n\0]*+)?\r?)?")
 _BEGINNING = b"HTTP/1."
-_BODILESS = frozenset({204, 304})
+BODILESS = frozenset({204, 304})
 
 
 class Malformed(HotspareError):
@@ -43,6 +50,10 @@ class ResponseHead(msgspec.Struct, eq=False, gc=False):
     block: bytes
     lower: bytes
     is_http_10: bool = False
+    size: int = -1
+    """The Content-Length, where it is known that nothing else in the head concerns the connection or its framing."""
+    passed: bytes | None = None
+    """The block without it, in that case."""
 
     @property
     def pairs(self) -> list[tuple[bytes, bytes]]:
@@ -86,13 +97,18 @@ class ResponseHead(msgspec.Struct, eq=False, gc=False):
         """Whether the connection may carry another exchange. HTTP/1.0 could, but those who still speak it seldom do."""
         if self.is_http_10:
             return False
-        return b"\r\nconnection:" not in self.lower or b"close" not in self.tokens(b"connection")
+        return self.size >= 0 or b"\r\nconnection:" not in self.lower or b"close" not in self.tokens(b"connection")
 
 
 def parse_response_head(data: bytes, end: int) -> ResponseHead:
     """The head that begins `data`; `end` is where its first CRLF CRLF stands. Raises Malformed."""
     if end > MAX_HEAD_BYTES:
         raise Malformed("head too large")
+    sized = _SIZED_HEAD.fullmatch(data, 0, end)
+    if sized is not None:
+        status, before, length, behind = sized.groups()
+        block = data[sized.start(2) : end]
+        return ResponseHead(int(status), block, block.lower(), False, int(length), before + behind)
     head = _HEAD.fullmatch(data, 0, end)
     if head is None:
         raise Malformed("header field" if _HEAD.fullmatch(data, 0, data.index(b"\r\n")) else "status line")
@@ -245,21 +261,27 @@ class ChunkedBody:
 
 def body_of(head: ResponseHead, *, is_head_request: bool) -> Body:
     """How the body after `head` ends (RFC 9112, section 6.3). Raises Malformed where that is not beyond doubt."""
+    if head.size > 0 and not is_head_request and head.status not in BODILESS:
+        return SizedBody(head.size, is_done=False)
     lower = head.lower
-    length = head.get(b"content-length") if b"\r\ncontent-length:" in lower else None
-    coding = head.get(b"transfer-encoding") if b"\r\ntransfer-encoding:" in lower else None
-    if length is not None and (
-        coding is not None or not _LENGTH.fullmatch(length) or head.is_repeated(b"content-length")
-    ):
-        raise Malformed("Content-Length")
-    if coding is not None and (coding.lower() != b"chunked" or head.is_repeated(b"transfer-encoding")):
+    at = lower.find(b"\r\ncontent-length:")
+    is_chunked = b"\r\ntransfer-encoding:" in lower
+    size = _size(lower, at) if at >= 0 else None
+    if is_chunked and (size is not None or head.tokens(b"transfer-encoding") != [b"chunked"]):
         raise Malformed("Transfer-Encoding")
-    if is_head_request or head.status in _BODILESS:
+    if is_head_request or head.status in BODILESS:
         return SizedBody(0, is_done=True)
-    if length is not None:
-        size = int(length)
+    if size is not None:
         return SizedBody(size, is_done=not size)
-    return ChunkedBody() if coding is not None else OpenBody()
+    return ChunkedBody() if is_chunked else OpenBody()
+
+
+def _size(lower: bytes, at: int) -> int:
+    """The Content-Length in the line at `at`, which has to be the only one."""
+    line = _LENGTH.match(lower, at)
+    if line is None or lower.find(b"\r\ncontent-length:", line.end()) >= 0:
+        raise Malformed("Content-Length")
+    return int(line[1])
 
 
 # ---- a request

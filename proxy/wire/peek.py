@@ -59,7 +59,7 @@ def peek(body: bytes) -> Peek:
         plain = _decode_plain(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _peek_closely(body)  # it may only be less plain than that
-    if not plain.model or b'"image_url"' in body or b'"input_audio"' in body:
+    if not plain.model or b'"type"' in body:  # every part that is no text has one
         return _peek_closely(body)
     return Peek(plain.model, plain.stream is True, _NO_NEEDS)
 

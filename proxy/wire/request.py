@@ -48,14 +48,21 @@ _NEGOTIATED = frozenset(
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
-    """Where a request with a body of known length lies in the bytes received.
+    """Where a request with a body of known length lies in the bytes received, and what its head is.
 
-    `head` is the head without its Content-Length: the same bytes for request after request of one client.
+    `before` and `behind` are the head on either side of the digits of its Content-Length: the same bytes for request
+    after request of one client.
     """
 
-    head: bytes
+    before: bytes
+    behind: bytes
     body_at: int
     end: int
+
+    @property
+    def head(self) -> bytes:
+        """The head without its Content-Length and without the blank line."""
+        return self.before[: self.before.rindex(b"\r\n")] + self.behind[:-4]
 
 
 class PlainHead(NamedTuple):
@@ -73,8 +80,22 @@ def frame(data: bytes) -> Frame | None:
     length = _LENGTH.search(data, 0, head_end + 2)
     if length is None:
         return None
+    start, end = length.span(1)
     body_at = head_end + 4
-    return Frame(data[: length.start()] + data[length.end() : head_end], body_at, body_at + int(length[1]))
+    return Frame(data[:start], data[end:body_at], body_at, body_at + int(length[1]))
+
+
+def frame_like(last: Frame, data: bytes) -> Frame | None:
+    """The same for a request whose head is that of `last` but for its length; None if it is another one."""
+    if not data.startswith(last.before):
+        return None
+    start = len(last.before)
+    end = data.find(b"\r", start, start + 11)
+    digits = data[start:end]
+    if end < 0 or not digits.isdigit() or not data.startswith(last.behind, end):
+        return None
+    body_at = end + len(last.behind)
+    return Frame(last.before, last.behind, body_at, body_at + int(digits))
 
 
 def read(head: bytes) -> PlainHead | None:

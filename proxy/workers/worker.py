@@ -14,6 +14,7 @@ from typing import Final
 
 import uvloop
 
+from proxy import memory
 from proxy.app import Hotspare, Shared
 from proxy.config.load import Source
 from proxy.config.schema import Config
@@ -104,6 +105,7 @@ class Worker:
         """Serve until told to go, or until nobody is there to tell."""
         await self._link.open(link)
         await self._hotspare.start()
+        memory.settle()
         self._link.send(Ready())
         background = [asyncio.create_task(self._report_regularly()), asyncio.create_task(self._watch_link())]
         await self._leaving.wait()

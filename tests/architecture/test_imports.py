@@ -24,6 +24,7 @@ ARROWS = """
     proxy.errors            ->
     proxy.clock             ->
     proxy.signals           ->
+    proxy.memory            ->
 
     models.__main__         -> models.cli
     models.cli              -> *

@@ -43,6 +43,11 @@ class Listener:
         self.is_ended = True
         self.over.set()
 
+    def whole(self, head: ResponseHead, body: bytes) -> None:
+        self.head(head)
+        self.body(body)
+        self.end()
+
     def failed(self, outcome: Outcome) -> None:
         assert not self.over.is_set()
         self.outcome = outcome

@@ -8,7 +8,7 @@ import pytest
 
 from proxy.core.breaker import BreakerSettings, Permit, Refusal, State
 from proxy.core.candidates import Candidate, Need, Plan
-from proxy.core.failover import Failover, Timeouts, Tried
+from proxy.core.failover import Opening, Timeouts, Tried
 from proxy.core.health import Health, HealthPolicy, Key
 from proxy.core.outcome import Kind, Outcome
 from proxy.server.account import CLIENT_GONE, Account
@@ -100,12 +100,11 @@ class Trip:
         candidates = tuple(
             Candidate(name, "small" if name == "local" else "gpt-5", name == "local", _losses(name)) for name in names
         )
-        deadline_at = self.clock.now + DEADLINE_SECONDS
-        machine = Failover(
+        opening = Opening(
             candidates,
             dict.fromkeys(names, Timeouts()),
             is_stream=is_stream,
-            deadline_at=deadline_at,
+            deadline_seconds=DEADLINE_SECONDS,
             deadline_kind=Kind.DEADLINE,
             local_reserve_seconds=20.0,
         )
@@ -114,7 +113,7 @@ class Trip:
         self.reply = Reply(self.client)
         question = Question(asked, "gpt-5", is_stream)
         plan = Plan(candidates, {})
-        self.drive = Drive(means, self.account, question, plan, machine, deadline_at, self.reply, self.ended.append)
+        self.drive = Drive(means, self.account, question, plan, opening, self.reply, self.ended.append)
 
     def at(self, name: str) -> FakeDispatch:
         """What was sent to an upstream last."""

@@ -75,7 +75,7 @@ def test_content_lets_the_next_one_try() -> None:
     permit = watch.pool.acquire(KEY, "completions")
     assert isinstance(permit, Permit)
     assert isinstance(watch.pool.acquire(KEY, "completions"), Refusal)
-    watch.pool.first_content(KEY, permit)
+    watch.pool.first_content(permit)
     assert isinstance(watch.pool.acquire(KEY, "completions"), Permit)
 
 
