@@ -37,7 +37,6 @@ from proxy.server.relay import Draining, Relay
 from proxy.server.settings import Client, ServerSettings
 from proxy.telemetry import log
 from proxy.telemetry.events import Emit, FaultCaught, Phase
-from proxy.telemetry.exposition import exposition
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.publisher import FLUSH_SECONDS, Publisher
 from proxy.telemetry.tally import Snapshot
@@ -254,6 +253,8 @@ class Hotspare:
         return separate
 
     async def _expose(self) -> tuple[bytes, str]:
+        from proxy.telemetry.exposition import exposition  # prometheus_client is not needed to start
+
         return exposition(self.snapshot())
 
     async def _close_if_draining(self, _: web.Request, response: web.StreamResponse) -> None:
@@ -377,7 +378,7 @@ async def serve(config: Config) -> None:
     try:
         await hotspare.start()
         announce(hotspare.addresses[-1], config)
-        memory.settle()
+        asyncio.get_running_loop().call_later(memory.SETTLE_SECONDS, memory.settle)
         await stopping.wait()
         _LOGGER.info("draining: waiting up to %g s for running requests", config.limits.drain_seconds)
     finally:

@@ -2,6 +2,8 @@
 
 import gc
 
+SETTLE_SECONDS = 1.0
+"""How long after the start: the first requests should not have to wait for it."""
 _THRESHOLDS = (50_000, 20, 100)
 
 

@@ -154,7 +154,8 @@ class Opening:
         )
 
 
-class Failover(msgspec.Struct, eq=False):
+@dataclass(slots=True, eq=False)
+class Failover:
     """See the module's text. Ask `begin` once, then report facts until the action is Finish, BreakOff or GiveUp."""
 
     candidates: Sequence[Candidate]

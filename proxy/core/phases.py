@@ -1,9 +1,10 @@
 """How long the parts of one exchange took."""
 
-import msgspec
+from dataclasses import dataclass
 
 
-class Phases(msgspec.Struct, gc=False):
+@dataclass(slots=True, eq=False)
+class Phases:
     """Durations in seconds, filled in while the exchange goes on; None for what did not happen or has not yet.
 
     A pooled connection has no `dns`, `connect` and `tls`; a cached or literal address has no `dns`.

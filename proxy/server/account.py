@@ -1,8 +1,8 @@
 """What is noted about a request while it is served, and becomes one event at its end."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 
-import msgspec
 from aiohttp import web
 
 from proxy.core.failover import Tried
@@ -15,7 +15,8 @@ CLIENT_GONE = 499
 _FIELD_CHARACTERS = 1024
 
 
-class Account(msgspec.Struct, gc=False):
+@dataclass(slots=True, eq=False)
+class Account:
     """Owner of one request's facts. The middleware opens and closes it; handlers fill it in."""
 
     request_id: str

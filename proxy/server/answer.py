@@ -5,7 +5,7 @@ its first content: comments, pings and a lone role are what a model sends that i
 events pass as the bytes they came in, and nothing is parsed until something breaks.
 """
 
-import msgspec
+from dataclasses import dataclass, field
 
 from proxy.core.outcome import Kind, Outcome
 from proxy.server.journal import Budget, Journal
@@ -18,7 +18,8 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 that OpenAI takes."""
 
 
-class WholeAnswer(msgspec.Struct, eq=False):
+@dataclass(slots=True, eq=False)
+class WholeAnswer:
     """One that the client gets when it is complete. `is_checked`: it has to be a completion, not just anything."""
 
     _head: ResponseHead
@@ -58,12 +59,13 @@ class WholeAnswer(msgspec.Struct, eq=False):
         """It is over, however it went."""
 
 
-class StreamAnswer(msgspec.Struct, eq=False):
+@dataclass(slots=True, eq=False)
+class StreamAnswer:
     """One that the client gets event by event."""
 
     _head: ResponseHead
     _budget: Budget
-    _reader: sse.EventReader = msgspec.field(default_factory=sse.EventReader)
+    _reader: sse.EventReader = field(default_factory=sse.EventReader)
     _held: bytes = b""
     _journal: Journal | None = None
 
@@ -78,12 +80,17 @@ class StreamAnswer(msgspec.Struct, eq=False):
         Raises AttemptFailed (BAD_ANSWER). A half event at the end of a broken stream is never shown: what follows it
         has to start on a line of its own.
         """
-        block = self._reader.feed(data)
-        if self._reader.rest and len(self._reader.rest) > sse.MAX_EVENT_BYTES:
-            raise _bad(self._head, "an event without end")
+        reader = self._reader
+        if not reader.rest and data.endswith(b"\n\n"):
+            block = data
+        else:
+            block = reader.feed(data)
+            if len(reader.rest) > sse.MAX_EVENT_BYTES:
+                raise _bad(self._head, "an event without end")
         if self._journal is None:
             return self._hold(block)
-        if block and not sse.is_only_comments(block):  # they would push the finish out of the tail
+        # Comments would push the finish out of the tail.
+        if block and not (block.startswith(b":") and sse.is_only_comments(block)):
             self._journal.add(block)
         return block
 

@@ -65,7 +65,8 @@ class Listener(Protocol):
         ...
 
 
-class Attempt(msgspec.Struct, eq=False):
+@dataclass(slots=True, eq=False)
+class Attempt:
     """See the module's text. `launch` it once; then it ends by itself, or by `cancel`."""
 
     start: Start
@@ -237,7 +238,7 @@ class Attempt(msgspec.Struct, eq=False):
             self.limit_at = self.first_content_at + self.start.stall_seconds
             self._listener.content(self, block)
             return
-        if self.limit_at != inf and not sse.is_only_comments(block):
+        if self.limit_at != inf and not (block.startswith(b":") and sse.is_only_comments(block)):
             self.limit_at = self._facilities.clock.monotonic() + self.start.stall_seconds
         self._listener.block(block)
 

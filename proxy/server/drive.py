@@ -7,8 +7,6 @@ connection. Nothing here waits, so it is all the same which door the request cam
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import msgspec
-
 from proxy.core.breaker import Permit, Refusal
 from proxy.core.candidates import Plan
 from proxy.core.failover import FINISH, Action, BreakOff, Failover, GiveUp, Opening, Start
@@ -39,7 +37,8 @@ class Means:
         object.__setattr__(self, "now", self.facilities.clock.monotonic)
 
 
-class Drive(msgspec.Struct, eq=False):
+@dataclass(slots=True, eq=False)
+class Drive:
     """See the module's text. `begin` it once; `on_end` is told the status that the client has seen, once."""
 
     _means: Means

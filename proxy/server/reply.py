@@ -1,16 +1,16 @@
 """The client's end of one answer: bytes on its connection, whole or block by block."""
 
 import asyncio
+from dataclasses import dataclass
 from http import HTTPStatus
-
-import msgspec
 
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 _LARGE_BYTES = 2**16
 _CLOSE = b"Connection: close\r\n"
 
 
-class Reply(msgspec.Struct, eq=False):
+@dataclass(slots=True, eq=False)
+class Reply:
     """Writes one answer. After a connection is gone every call does nothing; its protocol has said so by then.
 
     A client of HTTP/1.0 does not know chunks (RFC 9112, section 7.1): for it the end of a stream is the connection's.
@@ -39,7 +39,9 @@ class Reply(msgspec.Struct, eq=False):
 
     def block(self, data: bytes) -> None:
         """One more block of a stream; not empty."""
-        self._write(self._framed(data))
+        transport = self._transport
+        if not transport.is_closing():
+            transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self.is_chunked else data)
 
     def end(self) -> None:
         """The end of a stream."""

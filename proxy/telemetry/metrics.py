@@ -23,7 +23,6 @@ from proxy.telemetry.events import (
     WorkerChanged,
     WorkerPhase,
 )
-from proxy.telemetry.exposition import exposition
 from proxy.telemetry.families import Family, HistogramFamily
 from proxy.telemetry.tally import Count, Histogram, Snapshot, Tally, Values
 
@@ -75,6 +74,8 @@ class Metrics:
 
     def expose(self) -> tuple[bytes, str]:
         """The exposition and its content type."""
+        from proxy.telemetry.exposition import exposition  # prometheus_client is not needed to start
+
         return exposition(self.snapshot())
 
     def __call__(self, event: Event) -> None:

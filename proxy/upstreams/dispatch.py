@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Any, Protocol
-
-import msgspec
 
 from proxy.core.outcome import Kind, Outcome
 from proxy.core.phases import Phases
@@ -62,7 +61,8 @@ class Owner(Protocol):
         ...
 
 
-class Dispatch(msgspec.Struct, eq=False):
+@dataclass(slots=True, eq=False)
+class Dispatch:
     """A request that was handed to the transport.
 
     While not a byte of the answer has come, the end of a *reused* connection says nothing about the upstream: it died
@@ -76,7 +76,7 @@ class Dispatch(msgspec.Struct, eq=False):
     _sink: Sink | None
     connect_seconds: float
     _is_head_request: bool
-    phases: Phases = msgspec.field(default_factory=Phases)
+    phases: Phases = field(default_factory=Phases)
     task: asyncio.Task[Any] | None = None
     """The dial or the upload; it ends with the request."""
     _retries: int = STALE_RETRIES

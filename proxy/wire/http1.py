@@ -5,6 +5,7 @@ Strict where two readers could disagree about the end of an answer, for what fol
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import msgspec
@@ -30,6 +31,7 @@ _FIELD = re.compile(rb"\r\n([^:]++):[ \t]*+([^\r]*+)")
 _TRAILERS = re.compile(rb"(?:" + _TOKEN_BYTES + rb":[^\r\n\0]*+\r\n)*+")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*+([0-9]{1,18})[ \t]*+(?=\r\n|\Z)")
 _CHUNK_LINE = re.compile(rb"\r\n([0-9A-Fa-f]{1,15})[ \t]*+(?:;[^\r\n\0]*+)?\r\n")
+_ONE_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 _CHUNK_LINE_BEGUN = re.compile(rb"\r\n(?:[0-9A-Fa-f]{1,15}[ \t]*+(?:;[^\r\n\0]*+)?\r?)?")
 _BEGINNING = b"HTTP/1."
 BODILESS = frozenset({204, 304})
@@ -155,7 +157,8 @@ class Body(Protocol):
         ...
 
 
-class SizedBody(msgspec.Struct, eq=False, gc=False):
+@dataclass(slots=True, eq=False)
+class SizedBody:
     """A body of known length; none at all is one of length 0."""
 
     _left: int
@@ -211,6 +214,11 @@ class ChunkedBody:
     def feed(self, data: bytes) -> bytes:
         """The payload in the next bytes. Raises Malformed."""
         position = self._left
+        if not position and self._held == b"\r\n" and (line := _ONE_CHUNK.match(data)):
+            start = line.end()
+            end = start + int(line[1], 16)
+            if start < end == len(data) - 2 and data.endswith(b"\r\n"):  # one whole chunk, as an event mostly comes
+                return data[start:end]
         if len(data) <= position:
             self._left = position - len(data)
             return data

@@ -11,7 +11,6 @@ from typing import Final
 
 from proxy.clock import Clock
 from proxy.core.breaker import State
-from proxy.telemetry.exposition import exposition
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.tally import Snapshot, decode_snapshot, merged
 from proxy.upstreams.gate import ModelGate
@@ -83,6 +82,8 @@ class Hub:
         with suppress(TimeoutError):
             async with asyncio.timeout(REPORT_SECONDS):
                 await asyncio.gather(*(member.reports(self._reports) for member in asked))
+        from proxy.telemetry.exposition import exposition  # prometheus_client is not needed to start
+
         return exposition(merged([self._metrics.snapshot(), self._gone, *self._snapshots()]))
 
     def breakers(self) -> Mapping[str, Mapping[State, int]]:

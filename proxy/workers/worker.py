@@ -20,7 +20,6 @@ from proxy.config.load import Source
 from proxy.config.schema import Config
 from proxy.telemetry import log
 from proxy.telemetry.events import Event
-from proxy.telemetry.exposition import exposition
 from proxy.telemetry.tally import encode_snapshot
 from proxy.workers.gate import RemoteGate
 from proxy.workers.link import Link
@@ -105,7 +104,7 @@ class Worker:
         """Serve until told to go, or until nobody is there to tell."""
         await self._link.open(link)
         await self._hotspare.start()
-        memory.settle()
+        asyncio.get_running_loop().call_later(memory.SETTLE_SECONDS, memory.settle)
         self._link.send(Ready())
         background = [asyncio.create_task(self._report_regularly()), asyncio.create_task(self._watch_link())]
         await self._leaving.wait()
@@ -158,7 +157,9 @@ class Worker:
             async with asyncio.timeout(SCRAPE_SECONDS):
                 return await asked
         except TimeoutError:
-            return exposition(self._hotspare.snapshot())
+            from proxy.telemetry import exposition as page  # prometheus_client is not needed to start
+
+            return page.exposition(self._hotspare.snapshot())
         finally:
             del self._scrapes[number]
 
