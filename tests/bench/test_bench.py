@@ -146,8 +146,8 @@ def test_guard_keeps_quiet_at_its_limit() -> None:
 
 
 def test_guard_says_which_figure_passed_which_limit() -> None:
-    requests, _ = guard.judge([turn(70e-6, 30e-6)], [turn(20e-6, 30e-6)])
-    assert str(requests) == "CPU per request: 70.0 µs, nginx 20.0 µs: 3.50 > 2.00 x nginx"
+    requests, _ = guard.judge([turn(80e-6, 30e-6)], [turn(20e-6, 30e-6)])
+    assert str(requests) == "CPU per request: 80.0 µs, nginx 20.0 µs: 4.00 > 3.80 x nginx"
 
 
 def test_guard_does_not_pass_what_was_not_measured() -> None:
