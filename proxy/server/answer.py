@@ -7,7 +7,7 @@ events pass as the bytes they came in, and nothing is parsed until something bre
 
 from dataclasses import dataclass, field
 
-from proxy.core.outcome import Kind, Outcome
+from proxy.core.outcome import OK, Kind, Outcome
 from proxy.server.journal import Budget, Journal
 from proxy.upstreams.transport import AttemptFailed
 from proxy.wire import completion, sse
@@ -106,7 +106,7 @@ class StreamAnswer:
             return outcome
         match completion.ending(self._journal.tail()):
             case completion.Ending.WELL:
-                return Outcome(Kind.OK, outcome.status)
+                return OK if outcome.status == OK.status else Outcome(Kind.OK, outcome.status)
             case completion.Ending.WITH_ERROR:
                 return Outcome(Kind.SERVER_ERROR, outcome.status, detail="error event")
             case completion.Ending.UNFINISHED:
