@@ -126,7 +126,7 @@ def test_reader_that_stopped_reading_stops_nobody() -> None:
         for _ in range(2 * RING_LINES):
             sink(request_ended())
         stream.is_reading.set()
-    assert "log lines dropped count=" in stream.getvalue().splitlines()[-1]
+    assert "log lines dropped count=" in stream.getvalue()
 
 
 SILENT_PIPE = """
