@@ -35,10 +35,13 @@ check: $(VENV)/.installed $(VENV)/.model
 	@$(BIN)/hotspare check --config $(CONFIG)
 
 # Requests come in by the fast lane or through aiohttp: what real clients see has to be true of both ways in. The tests
-# under tests/contract need no second run, because they compare the two.
+# under tests/contract need no second run, because they compare the two; those of workers and commands send few requests.
+BOTH_WAYS = $(addprefix tests/integration/test_,$(addsuffix .py,bad_input disconnect failover keys models_listing \
+  operations outage passthrough supervision)) tests/conformance
+
 test: $(VENV)/.installed-dev $(VENV)/.model
 	$(BIN)/python -m pytest
-	HOTSPARE_TEST_LANE=off $(BIN)/python -m pytest tests/integration tests/conformance
+	HOTSPARE_TEST_LANE=off $(BIN)/python -m pytest $(BOTH_WAYS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
