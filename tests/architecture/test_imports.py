@@ -47,7 +47,7 @@ FORBIDDEN = """
 # The one module of a package that may import what stands on the right.
 SOLE_IMPORTER = """
     proxy.clock         : time
-    models.engine.llama : llama_cpp
+    models.engine.llama.native : llama_cpp
 """
 
 

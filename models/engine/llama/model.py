@@ -1,0 +1,148 @@
+"""A GGUF file in memory: weights and vocabulary. Read-only once loaded, so any thread may use it."""
+
+import ctypes
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from models.engine.llama.native import Handle, api, start
+from models.errors import LoadFailed
+
+ALL_LAYERS: Final = 9999
+
+_GGUF_MAGIC: Final = b"GGUF"
+_PIECE_BYTES: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class GpuChoice:
+    """How many layers go to the GPU, and why."""
+
+    layers: int
+    reason: str
+
+
+def choose_gpu_layers(wanted: int | None) -> GpuChoice:
+    """Decide on offloading.
+
+    Args:
+        wanted: number of layers; None puts all on the GPU if this build of llama.cpp can use one.
+
+    """
+    if not api.llama_supports_gpu_offload():
+        return GpuChoice(0, "this build of llama-cpp-python finds no GPU")
+    if wanted is None:
+        return GpuChoice(ALL_LAYERS, "a GPU was found: all layers")
+    return GpuChoice(wanted, "as asked for")
+
+
+class Model:
+    """A loaded GGUF file: weights, vocabulary, chat template.
+
+    Args:
+        path: the file.
+        gpu_layers: how many layers to put on the GPU.
+
+    Raises:
+        LoadFailed: no GGUF file, damaged, not a text model, or too large for this machine.
+
+    """
+
+    def __init__(self, path: Path, gpu_layers: int) -> None:
+        _check_magic(path)
+        start()
+        params = api.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers
+        params.use_extra_bufts = not _is_built_for_amx()
+        self.handle: Handle = api.llama_model_load_from_file(str(path).encode(), params)
+        if not self.handle:
+            raise LoadFailed(f"llama.cpp cannot load {path}: it may be damaged, too new, or larger than free memory")
+        self._vocab: Handle = api.llama_model_get_vocab(self.handle)
+        self.vocabulary_size: int = api.llama_vocab_n_tokens(self._vocab)
+        self.training_context_tokens: int = api.llama_model_n_ctx_train(self.handle)
+        self.gpu_layers: int = min(gpu_layers, api.llama_model_n_layer(self.handle) + 1)
+        buffer = ctypes.create_string_buffer(_PIECE_BYTES)
+        self._pieces = [self._read_piece(token, buffer) for token in range(self.vocabulary_size)]
+        self.longest_piece_bytes = max(map(len, self._pieces))
+        self.end_tokens = frozenset(t for t in range(self.vocabulary_size) if api.llama_vocab_is_eog(self._vocab, t))
+        self.control_texts = tuple(filter(None, map(self._read_control_text, range(self.vocabulary_size))))
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja source that the file carries."""
+        source: bytes | None = api.llama_model_chat_template(self.handle, None)
+        return None if source is None else source.decode(errors="replace")
+
+    @property
+    def bos(self) -> int | None:
+        """The token that begins a text."""
+        return self._optional(api.llama_vocab_bos(self._vocab))
+
+    @property
+    def eos(self) -> int | None:
+        """The token that ends a text."""
+        return self._optional(api.llama_vocab_eos(self._vocab))
+
+    def text(self, token: int | None) -> str:
+        """The token's own spelling, control tokens included; empty for None."""
+        if token is None:
+            return ""
+        spelling: bytes = api.llama_vocab_get_text(self._vocab, token)
+        return spelling.decode(errors="replace")
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Turn text into token ids.
+
+        Args:
+            text: any.
+            add_special: let the tokenizer add what the model wants before and after a text (usually BOS).
+            parse_special: turn the spelling of a control token into that token. Never for text of a client.
+
+        """
+        data = text.encode(errors="replace")
+        room = len(data) + 2  # a token is at least one byte; BOS and EOS may be added
+        tokens = (api.llama_token * room)()
+        count = api.llama_tokenize(self._vocab, data, len(data), tokens, room, add_special, parse_special)
+        if count < 0:
+            raise ValueError(f"the tokenizer wants {-count} tokens for {len(data)} bytes")
+        return list(tokens[:count])
+
+    def piece(self, token: int) -> bytes:
+        """The bytes that a generated token adds to the text; empty for control tokens."""
+        return self._pieces[token]
+
+    def close(self) -> None:
+        """Free the weights. Nothing may use the model any more."""
+        api.llama_model_free(self.handle)
+
+    def _read_piece(self, token: int, buffer: ctypes.Array[ctypes.c_char]) -> bytes:
+        size = api.llama_token_to_piece(self._vocab, token, buffer, _PIECE_BYTES, 0, False)
+        return buffer.raw[:size] if size > 0 else b""
+
+    def _read_control_text(self, token: int) -> str | None:
+        special = api.LLAMA_TOKEN_ATTR_CONTROL | api.LLAMA_TOKEN_ATTR_UNKNOWN
+        return self.text(token) if api.llama_vocab_get_attr(self._vocab, token) & special else None
+
+    def _optional(self, token: int) -> int | None:
+        return token if token >= 0 else None
+
+
+def _is_built_for_amx() -> bool:
+    """Whether matrix products would go to the CPU's tile unit, which must not be.
+
+    GCC 12 and older drop most of the stores that fill the tile configuration (the intrinsic declares 8 of its 64 bytes
+    as read), so a llama.cpp that they built dies of SIGILL in the first product. A build does not tell its compiler.
+    Without the extra buffer types AVX-512 does the work; repacking of some formats is lost with them.
+    """
+    info: bytes = api.llama_print_system_info()
+    return b"AMX_INT8 = 1" in info
+
+
+def _check_magic(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_GGUF_MAGIC))
+    except OSError as error:
+        raise LoadFailed(f"cannot read {path}: {error.strerror}") from error
+    if magic != _GGUF_MAGIC:
+        raise LoadFailed(f"{path} is not a GGUF file: download it again, or give another path")
