@@ -88,9 +88,24 @@ def _add_serve(parser: _Parser) -> None:
     where.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:8081", help="default %(default)s")
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|PATH", help="default %(default)s")
     parser.add_argument("--context", type=_at_least(64), default=8192, metavar="TOKENS", help="default %(default)s")
+    parser.add_argument(
+        "--parallel", type=_auto_or(1), default=None, metavar="auto|N", help="answers at once; default: 16, 64 on a GPU"
+    )
+    parser.add_argument(
+        "--kv", choices=("auto", "split", "unified"), default="auto", help="layout of the cache, default %(default)s"
+    )
+    parser.add_argument(
+        "--kv-memory", type=_auto_or(16), default=None, metavar="auto|MIB", help="for the cache; default: at most 512"
+    )
+    parser.add_argument("--share-prefixes", action="store_true", help="reuse a prompt's beginning between clients")
+    parser.add_argument("--allow-grammars", action="store_true", help="take `grammar` (GBNF) from clients you trust")
+    parser.add_argument("--deterministic", action="store_true", help="the same text alone and among others; slower")
     parser.add_argument("--threads", type=_auto_or(1), default=None, metavar="auto|N", help="default: granted CPUs")
     parser.add_argument(
         "--gpu-layers", type=_auto_or(0), default=None, metavar="auto|N", help="default: all if there is a GPU"
+    )
+    parser.add_argument(
+        "--canary", type=_at_least(0), default=300, metavar="SECONDS", help="try it so often, 0 never; default 300"
     )
     parser.add_argument("--queue", type=_at_least(1), default=256, metavar="N", help="waiting requests, default 256")
     parser.add_argument("--body-limit", type=_at_least(1), default=64, metavar="MIB", help="default %(default)s")
@@ -153,8 +168,15 @@ def _settings(arguments: argparse.Namespace) -> ServeSettings:
         model=arguments.model,
         folder=models_folder(os.environ),
         context_tokens=arguments.context,
+        parallel=arguments.parallel,
+        kv=arguments.kv,
+        kv_bytes=None if arguments.kv_memory is None else arguments.kv_memory * _MEBIBYTE,
+        shares_prefixes=arguments.share_prefixes,
+        allows_grammars=arguments.allow_grammars,
+        is_deterministic=arguments.deterministic,
         threads=arguments.threads,
         gpu_layers=arguments.gpu_layers,
+        canary_seconds=arguments.canary,
         queue_limit=arguments.queue,
         body_limit_bytes=arguments.body_limit * _MEBIBYTE,
         may_pull=not arguments.no_pull,

@@ -16,6 +16,7 @@
     │   ├── DecodeFailed            llama.cpp refused this step                          500
     │   └── EngineFailed            the engine itself is gone or going                   500
     └── RequestError                the client's mistake, or not served here             4xx
+        ├── GrammarInvalid          not a grammar, or one that would take too much       400
         └── NotReady                still loading                                        503
 """
 
@@ -94,6 +95,11 @@ class DecodeFailed(EngineError):
         self.code = code
 
     @property
+    def is_full(self) -> bool:
+        """Whether the cache had no room for the step."""
+        return self.code == 1
+
+    @property
     def is_fatal(self) -> bool:
         """Whether the context is left in an unknown state and has to be rebuilt."""
         return self.code < -1
@@ -121,6 +127,18 @@ class RequestError(ModelsError):
         self.status = status
         self.param = param
         self.code = code
+
+
+class GrammarInvalid(RequestError):
+    """A grammar that no answer can be made to follow.
+
+    Args:
+        reason: what about it, as the end of a sentence about the grammar.
+
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the grammar {reason}", param="grammar", code="invalid_grammar")
 
 
 class NotReady(RequestError):

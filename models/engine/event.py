@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from models.errors import EngineError
+from models.errors import ModelsError
 
 
 class Finish(StrEnum):
@@ -44,10 +44,12 @@ class Ended:
 class Failed:
     """There will be no (more of the) answer."""
 
-    error: EngineError
+    error: ModelsError
 
 
 Event: TypeAlias = Started | Piece | Ended | Failed
 
-# Called on the engine thread: it must hand the event over and return at once.
 Sink: TypeAlias = Callable[[Event], None]
+
+Delivery: TypeAlias = list[tuple[Sink, Event]]
+"""Events with their addresses, in order."""

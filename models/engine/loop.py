@@ -3,36 +3,41 @@
 Life of a sequence::
 
     submit ──▶ inbox ──▶ queue ──admit──▶ running ──step──▶ … ──▶ Ended
-                 │         │ full, late      │ decode fails
-                 │         ▼                 ▼
-                 │       Failed            Failed (the others go on)
+                 │         │ full, late,    │  ▲  │ decode fails
+                 │         ▼ hopeless       ▼  │  ▼
+                 │       Failed        preempted  Failed (the others go on)
                  └ engine dead or closing: EngineFailed at once
 
 Between steps the thread takes commands, so a cancel or a new sequence waits for one step at most. When there is nothing
-to do it sleeps in the inbox.
+to do it sleeps in the inbox. What a turn has to say goes out at its end, all at once.
 """
 
 import contextlib
 import itertools
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Final, Generic, Protocol, TypeVar
 
-from models.engine.event import Ended, Failed, Finish, Piece, Sink, Started
+from models.engine.event import Delivery, Ended, Event, Failed, Finish, Piece, Sink, Started
+from models.engine.healing import Healing
 from models.engine.params import SamplingParams
 from models.engine.scheduler import Scheduler
 from models.engine.sequence import Sequence
 from models.engine.step import Chunk
 from models.engine.text import Assembler
-from models.errors import DecodeFailed, EngineFailed, Overloaded
+from models.errors import DecodeFailed, EngineFailed, Overloaded, RequestError
 
 _log = logging.getLogger(__name__)
 
-# One sequence of the default model takes a few seconds: sooner the queue is hardly shorter, and later the wait is ours.
-RETRY_AFTER_SECONDS: Final = 5
+_RETRY_AFTER_SECONDS: Final = (1, 60)
+"""What is told to whoever is refused lies between these: nobody believes a forecast of an hour."""
+
+_MOST_WIPES: Final = 2
+"""A sequence under which the memory was lost so often is probably the cause."""
 
 SamplerT = TypeVar("SamplerT")
 
@@ -44,7 +49,7 @@ class Backend(Protocol[SamplerT]):
         """Read the chunks; returns the output row of each chunk that wants a token. Raises DecodeFailed."""
 
     def sampler(self, params: SamplingParams) -> SamplerT:
-        """A fresh sampler."""
+        """A fresh sampler. Raises RequestError if there can be none like that."""
 
     def sample(self, sampler: SamplerT, row: int) -> int:
         """The next token after this output row of the last decode."""
@@ -54,6 +59,12 @@ class Backend(Protocol[SamplerT]):
 
     def forget(self, slot: int) -> None:
         """Empty a slot."""
+
+    def inherit(self, source: int, target: int, tokens: int) -> bool:
+        """Let slot `target` hold the first `tokens` of what `source` holds, and nothing else; both may be the same.
+
+        False if the model's memory cannot do that: then `target` is empty.
+        """
 
     def rebuild(self) -> None:
         """Make a new, empty context after a fatal decode. Raises LoadFailed."""
@@ -89,18 +100,36 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How busy the engine is.
+    """How busy the engine is, and what it has done since it was started.
 
     Attributes:
         running: sequences that have a slot.
         queued: sequences that wait.
         step_age_seconds: how long the call into llama.cpp that runs now has been running; 0 between calls.
+        kept_tokens: read for sequences that ended, and kept for those to come.
+        read_tokens: of prompts, by the model.
+        inherited_tokens: of prompts, that somebody else had read.
+        generated_tokens: in all answers.
+        preempted: how often a sequence had to make place for others.
 
     """
 
-    running: int
-    queued: int
-    step_age_seconds: float
+    running: int = 0
+    queued: int = 0
+    step_age_seconds: float = 0.0
+    kept_tokens: int = 0
+    read_tokens: int = 0
+    inherited_tokens: int = 0
+    generated_tokens: int = 0
+    preempted: int = 0
+
+
+@dataclass(slots=True)
+class _Totals:
+    read: int = 0
+    inherited: int = 0
+    generated: int = 0
+    preempted: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -108,6 +137,7 @@ class _Live(Generic[SamplerT]):
     sequence: Sequence
     sampler: SamplerT
     assembler: Assembler
+    healing: Healing
 
 
 class Engine(Generic[SamplerT]):
@@ -117,6 +147,7 @@ class Engine(Generic[SamplerT]):
         backend: llama.cpp; owned by the engine from here on, and closed by it.
         scheduler: decides who runs; owned likewise.
         clock: monotonic seconds.
+        deliver: called on the engine thread with all that a turn has to say; it must hand that over and return at once.
         on_failure: called once, on the engine thread, if the engine dies of an error that nobody foresaw.
 
     """
@@ -126,14 +157,19 @@ class Engine(Generic[SamplerT]):
         backend: Backend[SamplerT],
         scheduler: Scheduler,
         clock: Callable[[], float],
+        deliver: Callable[[Delivery], None],
         on_failure: Callable[[], None],
     ) -> None:
         self._backend = backend
         self._scheduler = scheduler
         self._clock = clock
+        self._deliver = deliver
         self._on_failure = on_failure
         self._inbox: SimpleQueue[Submit | Cancel | Stop] = SimpleQueue()
         self._live: dict[int, _Live[SamplerT]] = {}
+        """By the sequence's id, from its first admission on."""
+        self._outbox: Delivery = []
+        self._totals = _Totals()
         self._ids = itertools.count()
         self._step_started_at: float | None = None
         # Held for the two lines that must not interleave: "is it closed?" then put, and close then drain.
@@ -160,19 +196,33 @@ class Engine(Generic[SamplerT]):
         *,
         client: str = "",
         deadline_at: float | None = None,
+        weight: float = 1.0,
     ) -> int:
-        """Queue a prompt; returns the id to cancel it by. Its events go to `sink`, on the engine thread.
+        """Queue a prompt; returns the id to cancel it by. Its events are delivered to `sink`.
 
         Raises:
             EngineFailed: the engine has died or is closing.
 
         """
-        sequence = Sequence(next(self._ids), client, tokens, params, sink, deadline_at)
+        sequence = Sequence(next(self._ids), client, tokens, params, sink, deadline_at, weight)
+        self._put(sequence)
+        return sequence.id
+
+    def prime(self, tokens: list[int], *, client: str = "") -> None:
+        """Have a prompt's beginning read in an idle moment, and kept for this client's requests.
+
+        Raises:
+            EngineFailed: the engine has died or is closing.
+
+        """
+        params = SamplingParams(max_tokens=1, seed=0)
+        self._put(Sequence(next(self._ids), client, tokens, params, _nobody, is_priming=True))
+
+    def _put(self, sequence: Sequence) -> None:
         with self._door:
             if self._is_closed:
                 raise EngineFailed("the local model has stopped")
             self._inbox.put(Submit(sequence))
-        return sequence.id
 
     def cancel(self, sequence_id: int) -> None:
         """Forget a sequence at the next step; unknown and ended ones are ignored."""
@@ -180,9 +230,17 @@ class Engine(Generic[SamplerT]):
 
     def snapshot(self) -> Snapshot:
         """How busy the engine is; safe from any thread, and may be a step old."""
-        started_at = self._step_started_at
-        age = 0.0 if started_at is None else self._clock() - started_at
-        return Snapshot(self._scheduler.running, self._scheduler.queued, age)
+        started_at, scheduler, totals = self._step_started_at, self._scheduler, self._totals
+        return Snapshot(
+            running=scheduler.running,
+            queued=scheduler.queued,
+            step_age_seconds=0.0 if started_at is None else self._clock() - started_at,
+            kept_tokens=scheduler.kept_tokens,
+            read_tokens=totals.read,
+            inherited_tokens=totals.inherited,
+            generated_tokens=totals.generated,
+            preempted=totals.preempted,
+        )
 
     def turn(self) -> bool:
         """Take all commands, then perform one step; False when told to stop. Blocks only while idle."""
@@ -191,13 +249,15 @@ class Engine(Generic[SamplerT]):
                 return False
             self._obey(command)
         for late in self._scheduler.expire(self._clock()):
-            late.sink(Failed(Overloaded("the deadline passed while waiting for the local model", RETRY_AFTER_SECONDS)))
+            self._refuse(late, "the deadline passed while waiting for the local model")
         for sequence in self._scheduler.admit():
-            sampler = self._backend.sampler(sequence.params)
-            self._live[sequence.slot] = _Live(sequence, sampler, Assembler(sequence.params.stop))
-            sequence.sink(Started())
+            self._begin(sequence)
+        self._arrange()
         if chunks := self._scheduler.plan():
             self._perform(chunks)
+        for sequence in self._scheduler.primed():
+            self._end(self._live[sequence.id], Ended(Finish.STOP, 0))
+        self._flush()
         return True
 
     def _run(self) -> None:
@@ -215,11 +275,12 @@ class Engine(Generic[SamplerT]):
             self._is_closed = True
         for command in self._pending():
             if isinstance(command, Submit):
-                command.sequence.sink(Failed(reason))
+                self._post(command.sequence, Failed(reason))
         for sequence in self._scheduler.sequences():
             self._scheduler.remove(sequence.id)
-            self._discard(sequence)
-            sequence.sink(Failed(reason))
+            self._release(sequence)
+            self._post(sequence, Failed(reason))
+        self._flush()
         self._backend.close()
 
     def _commands(self) -> Iterator[Submit | Cancel | Stop]:
@@ -235,36 +296,86 @@ class Engine(Generic[SamplerT]):
     def _obey(self, command: Submit | Cancel) -> None:
         if isinstance(command, Cancel):
             self._cancel(command.sequence_id)
+        elif self._is_hopeless(command.sequence):
+            self._refuse(command.sequence, "the local model is too busy to begin before the deadline")
         elif refused := self._scheduler.submit(command.sequence):
-            refused.sink(Failed(Overloaded("too many requests wait for the local model", RETRY_AFTER_SECONDS)))
+            self._refuse(refused, "too many requests wait for the local model")
+
+    def _is_hopeless(self, sequence: Sequence) -> bool:
+        """Whether it is better told now than when its deadline has passed."""
+        if sequence.deadline_at is None:
+            return False
+        reading = self._scheduler.pace.reading_seconds(len(sequence.tokens))
+        return self._clock() + self._scheduler.expected_wait_seconds() + reading > sequence.deadline_at
+
+    def _refuse(self, sequence: Sequence, why: str) -> None:
+        shortest, longest = _RETRY_AFTER_SECONDS
+        wait = math.ceil(self._scheduler.expected_wait_seconds())
+        self._post(sequence, Failed(Overloaded(why, min(max(wait, shortest), longest))))
 
     def _cancel(self, sequence_id: int) -> None:
         if sequence := self._scheduler.remove(sequence_id):
-            self._discard(sequence)
-            sequence.sink(Ended(Finish.CANCELLED, sequence.completion_tokens))
+            self._release(sequence)
+            self._post(sequence, Ended(Finish.CANCELLED, sequence.completion_tokens))
+
+    def _begin(self, sequence: Sequence) -> None:
+        params = sequence.params
+        try:
+            sampler = self._backend.sampler(params)
+        except RequestError as error:
+            self._scheduler.remove(sequence.id)
+            self._post(sequence, Failed(error))
+            return
+        self._live[sequence.id] = _Live(sequence, sampler, Assembler(params.stop), Healing(params.healing))
+        self._post(sequence, Started())
+
+    def _arrange(self) -> None:
+        """Hand over what need not be read twice; empty what is of no use any more."""
+        for slot in self._scheduler.take_emptied():
+            self._backend.forget(slot)
+        for sequence, found in self._scheduler.inherit():
+            is_done = self._backend.inherit(found.slot, sequence.slot, found.tokens)
+            self._scheduler.inherited(sequence, found, is_done=is_done)
+            self._totals.inherited += found.tokens if is_done else 0
 
     def _perform(self, chunks: list[Chunk]) -> None:
+        started_at = self._clock()
         try:
             with self._stepping():
                 rows = self._backend.decode(chunks)
         except DecodeFailed as error:
-            self._fail(chunks, error)
+            self._recover(chunks, error)
             return
-        for chunk in chunks:
-            self._live[chunk.slot].sequence.position += len(chunk.tokens)
-        wanting = [self._live[chunk.slot] for chunk in chunks if chunk.wants_token]
-        for live, row in zip(wanting, rows, strict=True):
-            with self._stepping():
-                token = self._backend.sample(live.sampler, row)
-            self._take(live, token)
+        self._count(chunks, self._clock() - started_at)
+        for sequence, row in zip(self._scheduler.read(chunks), rows, strict=True):
+            live = self._live[sequence.id]
+            self._take(live, self._backend.sample(live.sampler, row))
 
-    def _fail(self, chunks: list[Chunk], error: DecodeFailed) -> None:
+    def _count(self, chunks: list[Chunk], seconds: float) -> None:
+        tokens = sum(len(chunk.tokens) for chunk in chunks)
+        decoded = sum(len(chunk.tokens) == 1 for chunk in chunks)
+        self._scheduler.pace.observe(decoded, tokens - decoded, seconds)
+        self._totals.read += tokens - decoded
+
+    def _recover(self, chunks: list[Chunk], error: DecodeFailed) -> None:
+        """Nothing was read. Nobody fails where making room, or a new memory, helps."""
+        if error.is_full:
+            self._make_room(error)
+            return
         _log.error("step of %d chunks failed: %s", len(chunks), error)
-        victims = self._live.values() if error.is_fatal else [self._live[chunk.slot] for chunk in chunks]
-        for live in list(victims):
-            self._end(live, Failed(error))
+        slots = {chunk.slot for chunk in chunks}
+        for live in list(self._live.values()):
+            live.sequence.wipes += error.is_fatal
+            if live.sequence.wipes >= _MOST_WIPES or (not error.is_fatal and live.sequence.slot in slots):
+                self._end(live, Failed(error))
         if error.is_fatal:
             self._backend.rebuild()
+            self._scheduler.wiped()
+
+    def _make_room(self, error: DecodeFailed) -> None:
+        if victim := self._scheduler.crowded():
+            self._end(self._live[victim.id], Failed(error))
+        self._totals.preempted += 1
 
     @contextlib.contextmanager
     def _stepping(self) -> Iterator[None]:
@@ -280,7 +391,8 @@ class Engine(Generic[SamplerT]):
             self._finish(live, Finish.STOP)
             return
         sequence.tokens.append(token)
-        self._say(live, live.assembler.feed(self._backend.piece(token)))
+        self._totals.generated += 1
+        self._say(live, live.assembler.feed(live.healing.feed(self._backend.piece(token))))
         if live.assembler.is_stopped:
             self._finish(live, Finish.STOP)
         elif sequence.is_full:
@@ -289,18 +401,30 @@ class Engine(Generic[SamplerT]):
     def _finish(self, live: _Live[SamplerT], finish: Finish) -> None:
         if not live.assembler.is_stopped:
             self._say(live, live.assembler.flush())
+        self._scheduler.pace.answered(live.sequence.completion_tokens)
         self._end(live, Ended(finish, live.sequence.completion_tokens))
 
     def _say(self, live: _Live[SamplerT], text: str) -> None:
         if text:
-            live.sequence.sink(Piece(text))
+            self._post(live.sequence, Piece(text))
 
     def _end(self, live: _Live[SamplerT], event: Ended | Failed) -> None:
         self._scheduler.remove(live.sequence.id)
-        self._discard(live.sequence)
-        live.sequence.sink(event)
+        self._release(live.sequence)
+        self._post(live.sequence, event)
 
-    def _discard(self, sequence: Sequence) -> None:
-        if live := self._live.pop(sequence.slot, None):
+    def _release(self, sequence: Sequence) -> None:
+        if live := self._live.pop(sequence.id, None):
             self._backend.release(live.sampler)
-            self._backend.forget(sequence.slot)
+
+    def _post(self, sequence: Sequence, event: Event) -> None:
+        self._outbox.append((sequence.sink, event))
+
+    def _flush(self) -> None:
+        if self._outbox:
+            outbox, self._outbox = self._outbox, []
+            self._deliver(outbox)
+
+
+def _nobody(_event: Event) -> None:
+    """Where the events of a sequence go that nobody waits for."""

@@ -25,6 +25,10 @@ class SamplingParams:
         repeat_penalty: divides the logits of generated tokens; 1 leaves them.
         logit_bias: token id to a number that is added to its logit.
         stop: texts that end the sequence and are not part of it; none is empty.
+        grammar: GBNF that the answer has to follow, from its rule `root`; has passed `check_grammar`. "" is free.
+        ignore_end: end tokens are never drawn, so the sequence runs to max_tokens. (Where a grammar lets nothing else
+            follow, it ends all the same.)
+        healing: what the text to come has to begin with: the client has it already, and does not get it again.
 
     """
 
@@ -39,6 +43,9 @@ class SamplingParams:
     repeat_penalty: float = 1.0
     logit_bias: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
     stop: tuple[str, ...] = ()
+    grammar: str = ""
+    ignore_end: bool = False
+    healing: bytes = b""
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
@@ -52,6 +59,11 @@ class SamplingParams:
     def has_penalties(self) -> bool:
         """Whether the tokens generated so far change the next one's logits."""
         return bool(self.frequency_penalty or self.presence_penalty or self.repeat_penalty != 1.0)
+
+    @property
+    def has_cuts(self) -> bool:
+        """Whether some tokens are left out of the draw for being unlikely."""
+        return self.top_k > 0 or self.top_p < 1.0 or self.min_p > 0.0
 
 
 def llama_seed(seed: int) -> int:

@@ -11,17 +11,25 @@ class Sequence:
     """A prompt that grows by one token at a time.
 
     Prefill and decode are the same thing here: tokens[position:] is what the model has not read yet. A fresh sequence
-    has its whole prompt to read; a running one just the token sampled last.
+    has its whole prompt to read; a running one just the token sampled last; one that was preempted has everything to
+    read again, its own words included.
 
     Attributes:
         id: unique within the engine.
-        client: whom fairness counts it for.
+        client: whom fairness counts it for, and with whose other sequences it may share a prefix.
         tokens: the prompt, then what was generated. Not empty.
         params: how it is sampled and when it ends.
         sink: where its events go.
         deadline_at: monotonic seconds; if it still waits then, it is turned away. None waits for ever.
+        weight: how much more than others its client may have.
+        is_priming: nothing is to be generated: its prompt is read for those who come later, while there is nothing else
+            to do.
         position: how many tokens the model has read.
-        slot: the model's id for it while it runs, -1 before.
+        slot: the model's id for it while it runs, else -1.
+        inheritance: whose tokens it need not read itself, until it has got them.
+        inherited: how many it has got that way.
+        wipes: how often the model's memory was lost under it.
+        has_started: it has run once, so its client was told that an answer comes.
 
     """
 
@@ -31,8 +39,14 @@ class Sequence:
     params: SamplingParams
     sink: Sink
     deadline_at: float | None = None
+    weight: float = 1.0
+    is_priming: bool = False
     position: int = 0
     slot: int = -1
+    inheritance: "Inheritance | None" = None
+    inherited: int = 0
+    wipes: int = 0
+    has_started: bool = False
     prompt_tokens: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,10 +60,51 @@ class Sequence:
         return len(self.tokens) - self.prompt_tokens
 
     @property
+    def unread(self) -> int:
+        """How many tokens the model has yet to read."""
+        return len(self.tokens) - self.position
+
+    @property
+    def inheritable(self) -> int:
+        """How many tokens somebody else may have read: the last one has to be read here, for what comes after it."""
+        return len(self.tokens) - (not self.is_priming)
+
+    @property
+    def is_decoding(self) -> bool:
+        """Whether all that is left to read is the token sampled last."""
+        return self.unread == 1 and self.position > 0 and self.completion_tokens > 0
+
+    @property
     def is_full(self) -> bool:
         """Whether it has generated all that was asked for."""
         return self.completion_tokens >= self.params.max_tokens
 
+    @property
+    def cost_tokens(self) -> int:
+        """What it may cost, for fairness."""
+        return self.prompt_tokens + self.params.max_tokens
+
+    def forget(self) -> None:
+        """All that was read for it is lost."""
+        self.position = self.inherited = 0
+        self.inheritance = None
+
     def is_late(self, now: float) -> bool:
         """Whether its deadline has passed."""
         return self.deadline_at is not None and now >= self.deadline_at
+
+
+@dataclass(frozen=True, slots=True)
+class Inheritance:
+    """A prefix that somebody else has read or is about to read.
+
+    Attributes:
+        slot: where it lies.
+        tokens: its length.
+        reader: the running sequence that reads it; None if it lies there complete.
+
+    """
+
+    slot: int
+    tokens: int
+    reader: Sequence | None

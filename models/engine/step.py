@@ -1,11 +1,11 @@
-"""What one llama_decode is asked to do."""
+"""What the model's memory is asked to do."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A run of tokens of one sequence.
+    """A run of tokens of one sequence, to be read.
 
     Attributes:
         slot: the sequence's id inside the context.
@@ -19,3 +19,21 @@ class Chunk:
     position: int
     tokens: tuple[int, ...]
     wants_token: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a model's memory is laid out, and what can be done with it.
+
+    Attributes:
+        slots: how many sequences it can hold, running and kept.
+        pool_tokens: how many tokens all slots hold together, where they share one pool; None where each slot has room
+            for a whole context.
+        can_cut: whether a sequence can be shortened. Recurrent models have one state for all that they have read: it
+            can be copied, but not taken back.
+
+    """
+
+    slots: int
+    pool_tokens: int | None = None
+    can_cut: bool = True

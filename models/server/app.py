@@ -6,6 +6,7 @@ GET    /v1/models             the one model
 GET    /v1/models/{id}        likewise
 POST   /v1/chat/completions   chat, streamed or not
 POST   /v1/completions        text, streamed or not
+POST   /prime                 read the beginning of conversations to come, in an idle moment
 ====== ====================== ==========================================================
 
 A stream's status line goes out when its first choice leaves the queue: until then it can still be refused by status.
@@ -25,6 +26,7 @@ from models.engine.event import Ended, Event, Piece, Started
 from models.errors import EngineError, ModelsError, RequestError
 from models.server import wire
 from models.server.generation import Ask, Generation, Terms
+from models.server.prompt import Prompt
 from models.server.request import (
     ChatBody,
     CompletionBody,
@@ -51,6 +53,7 @@ def build_app(service: Service, body_limit_bytes: int) -> web.Application:
     app.router.add_get("/v1/models/{id:.+}", routes.show_model)
     app.router.add_post("/v1/chat/completions", routes.chat)
     app.router.add_post("/v1/completions", routes.complete)
+    app.router.add_post("/prime", routes.prime)
     return app
 
 
@@ -89,6 +92,11 @@ class Routes:
             "model": service.model,
             "running": busy.running,
             "queued": busy.queued,
+            "kept_tokens": busy.kept_tokens,
+            "read_tokens": busy.read_tokens,
+            "inherited_tokens": busy.inherited_tokens,
+            "generated_tokens": busy.generated_tokens,
+            "preempted": busy.preempted,
         }
         return _json(wire.encode(body), 200 if service.phase is Phase.READY else 503)
 
@@ -108,7 +116,8 @@ class Routes:
         terms = _terms(request, time.monotonic())
         body = decode_chat(await _read_json(request))
         self._check_model(body.model)
-        prompt = await asyncio.to_thread(loaded.encoder.chat, plain_messages(body.messages))
+        delivered = body.delivered_text or ""
+        prompt = await asyncio.to_thread(loaded.encoder.chat, plain_messages(body.messages), delivered)
         form = wire.ChatForm(self._head("chatcmpl", body))
         return await _answer(request, body, loaded, [prompt], terms, form)
 
@@ -118,9 +127,19 @@ class Routes:
         terms = _terms(request, time.monotonic())
         body = decode_completion(await _read_json(request))
         self._check_model(body.model)
-        encoded = [await asyncio.to_thread(_encode_prompt, loaded, prompt) for prompt in prompts(body)]
+        delivered = body.delivered_text or ""
+        encoded = [await asyncio.to_thread(_encode_prompt, loaded, prompt, delivered) for prompt in prompts(body)]
         form = wire.CompletionForm(self._head("cmpl", body))
         return await _answer(request, body, loaded, encoded, terms, form)
+
+    async def prime(self, request: web.Request) -> web.Response:
+        """POST /prime: a body as for chat, whose messages are the beginning of many conversations."""
+        loaded = self._service.ready()
+        body = decode_chat(await _read_json(request))
+        tokens = await asyncio.to_thread(loaded.encoder.beginning, plain_messages(body.messages))
+        if tokens:
+            loaded.engine.prime(tokens, client=request.headers.get(CLIENT_HEADER, ""))
+        return _json(wire.encode({"tokens": len(tokens)}), 202)
 
     def _check_model(self, name: str) -> None:
         if name != self._service.model:
@@ -139,13 +158,15 @@ async def _answer(
     request: web.Request,
     body: ChatBody | CompletionBody,
     loaded: Loaded,
-    encoded: list[list[int]],
+    encoded: list[Prompt],
     terms: Terms,
     form: wire.Form,
 ) -> web.StreamResponse:
+    if body.grammar:
+        await asyncio.to_thread(loaded.check_grammar, body.grammar)
     seed = int.from_bytes(os.urandom(4), "big") if body.seed is None else body.seed
     asks = build_asks(body, loaded, encoded, seed)
-    prompt_tokens = sum(map(len, encoded))
+    prompt_tokens = sum(len(prompt.tokens) for prompt in encoded)
     async with Generation(loaded.engine, asks, terms) as generation:
         if body.stream:
             return await _stream(request, generation, form, prompt_tokens, with_usage=body.wants_usage)
@@ -155,13 +176,13 @@ async def _answer(
 def build_asks(
     body: ChatBody | CompletionBody,
     loaded: Loaded,
-    encoded: list[list[int]],
+    encoded: list[Prompt],
     seed: int,
 ) -> list[Ask]:
     """All choices: `n` for each prompt, each with a seed of its own counted up from `seed`."""
     asks = []
     for prompt in encoded:
-        room = loaded.context_tokens - len(prompt)
+        room = loaded.context_tokens - len(prompt.tokens)
         for choice in range(body.choices):
             params = sampling_params(
                 body,
@@ -169,8 +190,9 @@ def build_asks(
                 room_tokens=room,
                 seed=seed + choice,
                 vocabulary_size=loaded.vocabulary_size,
+                owed=prompt.owed,
             )
-            asks.append(Ask(list(prompt), params))
+            asks.append(Ask(list(prompt.tokens), params))
     return asks
 
 
@@ -229,8 +251,9 @@ def _told(form: wire.Form, index: int, event: Event) -> bytes:
             return b""
 
 
-def _encode_prompt(loaded: Loaded, prompt: str | list[int]) -> list[int]:
-    return loaded.encoder.text(prompt) if isinstance(prompt, str) else loaded.encoder.tokens(prompt)
+def _encode_prompt(loaded: Loaded, prompt: str | list[int], delivered: str) -> Prompt:
+    encoder = loaded.encoder
+    return encoder.text(prompt, delivered) if isinstance(prompt, str) else encoder.tokens(prompt, delivered)
 
 
 def _status(phase: Phase) -> str:

@@ -48,9 +48,8 @@ class Generation:
         self._ids: list[int] = []
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
         for index, ask in enumerate(self._asks):
-            self._ids.append(self._submit(loop, index, ask))
+            self._ids.append(self._submit(index, ask))
         return self
 
     async def __aexit__(
@@ -77,9 +76,9 @@ class Generation:
             yield index, event
             remaining -= isinstance(event, Ended)
 
-    def _submit(self, loop: asyncio.AbstractEventLoop, index: int, ask: Ask) -> int:
+    def _submit(self, index: int, ask: Ask) -> int:
         def sink(event: Event) -> None:
-            loop.call_soon_threadsafe(self._events.put_nowait, (index, event))
+            self._events.put_nowait((index, event))
 
         return self._engine.submit(
             ask.tokens, ask.params, sink, client=self._terms.client, deadline_at=self._terms.deadline_at

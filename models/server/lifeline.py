@@ -34,6 +34,7 @@ class ReadyFacts:
 
     model: str
     context: int
+    parallel: int
     threads: int
     gpu_layers: int
     load_seconds: float

@@ -6,15 +6,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from models.catalog.locate import ModelFile
-from models.engine.event import Ended, Event, Failed
+from models.engine.event import Delivery, Ended, Event, Failed
 from models.engine.loop import Engine
+from models.engine.memory import available_bytes
+from models.engine.pace import Pace
 from models.engine.params import SamplingParams
-from models.engine.scheduler import Scheduler
+from models.engine.scheduler import Rules, Scheduler
+from models.engine.sizing import Wishes, choose
 from models.engine.threads import available_threads
-from models.errors import EngineError, LoadFailed
+from models.errors import EngineError, GrammarInvalid, LoadFailed
 from models.server.literal import LiteralMarks
 from models.server.prompt import PromptEncoder
 from models.server.request import SamplingDefaults
@@ -27,8 +31,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_CHUNK_TOKENS: Final = 256
-_BATCH_TOKENS: Final = 512
+_STEP_TOKENS: Final = 512
+"""The most that one step reads. More is no faster per token; a step cannot be interrupted."""
 
 # For a file given by path we know no recommendation; small quantized models do better below OpenAI's 1.0.
 _UNKNOWN_DEFAULTS: Final = SamplingDefaults(temperature=0.7, top_p=0.95)
@@ -41,7 +45,8 @@ class Weights:
     Attributes:
         model: to be closed last, by whoever loaded it.
         context: to be owned by one thread.
-        context_tokens: its size.
+        context_tokens: the longest sequence.
+        parallel: how many run at once.
         threads: that it computes with.
 
     """
@@ -49,6 +54,7 @@ class Weights:
     model: "Model"
     context: "Context"
     context_tokens: int
+    parallel: int
     threads: int
 
 
@@ -67,29 +73,50 @@ def load_weights(file: ModelFile, settings: ServeSettings) -> Weights:
     model = llama.Model(file.path, gpu.layers)
     context_tokens = _clamped(settings.context_tokens, model.training_context_tokens)
     threads = settings.threads or available_threads()
-    context = llama.Context(model, llama.ContextSettings(context_tokens, _BATCH_TOKENS, slots=1, threads=threads))
-    return Weights(model, context, context_tokens, threads)
+    sizing = choose(
+        Wishes(
+            context_tokens, settings.parallel, "split" if settings.is_deterministic else settings.kv, settings.kv_bytes
+        ),
+        bytes_per_token=model.kv_bytes_per_token,
+        available_bytes=available_bytes(),
+        has_gpu=model.gpu_layers > 0,
+    )
+    _log.info("KV cache: %s (%s)", "unified" if sizing.is_unified else "split", sizing.reason)
+    size = llama.ContextSettings(
+        sizing.cells, sizing.slots, _STEP_TOKENS, threads, sizing.is_unified, settings.is_deterministic
+    )
+    return Weights(model, llama.Context(model, size), context_tokens, sizing.parallel, threads)
 
 
-def build_loaded(weights: Weights, file: ModelFile, queue_limit: int, on_failure: Callable[[], None]) -> Loaded:
+def build_loaded(
+    weights: Weights,
+    file: ModelFile,
+    settings: ServeSettings,
+    deliver: Callable[[Delivery], None],
+    on_failure: Callable[[], None],
+) -> Loaded:
     """Assemble engine and encoder around loaded weights; the engine is not started.
 
     Raises:
         LoadFailed: the chat template does not compile.
 
     """
+    from models.engine import llama
+
     model = weights.model
     template = ChatTemplate(model.chat_template, model.text(model.bos), model.text(model.eos), _local_time)
     encoder = PromptEncoder(model, template, LiteralMarks(model.control_texts), weights.context_tokens)
-    scheduler = Scheduler(queue_limit=queue_limit, chunk_tokens=_CHUNK_TOKENS)
-    engine = Engine(weights.context, scheduler, time.monotonic, on_failure)
+    rules = Rules(weights.parallel, settings.queue_limit, settings.shares_prefixes, settings.is_deterministic)
+    scheduler = Scheduler(rules, weights.context.layout, Pace(_STEP_TOKENS))
+    engine = Engine(weights.context, scheduler, time.monotonic, deliver, on_failure)
     entry = file.entry
     defaults = SamplingDefaults(entry.temperature, entry.top_p) if entry else _UNKNOWN_DEFAULTS
-    return Loaded(engine, encoder, defaults, weights.context_tokens, model.vocabulary_size)
+    check = partial(llama.check_grammar, model) if settings.allows_grammars else _refuse_grammar
+    return Loaded(engine, encoder, defaults, weights.context_tokens, model.vocabulary_size, check)
 
 
-async def warm(loaded: Loaded) -> float:
-    """Generate one token, which also makes llama.cpp reserve its graph; returns the seconds that it took.
+async def canary(loaded: Loaded) -> float:
+    """Generate one token; returns the seconds that it took.
 
     Raises:
         LoadFailed: no token came.
@@ -100,18 +127,22 @@ async def warm(loaded: Loaded) -> float:
 
     def sink(event: Event) -> None:
         if isinstance(event, Ended | Failed):
-            loop.call_soon_threadsafe(end.set_result, event)
+            end.set_result(event)
 
     started_at = time.monotonic()
     try:
         prompt = loaded.encoder.chat([{"role": "user", "content": "Hi"}])
-        loaded.engine.submit(prompt, SamplingParams(max_tokens=1, seed=0, temperature=0.0), sink)
+        loaded.engine.submit(prompt.tokens, SamplingParams(max_tokens=1, seed=0, temperature=0.0), sink)
         event = await end
     except EngineError as error:
         raise LoadFailed(f"the model cannot generate: {error}") from error
     if isinstance(event, Failed):
         raise LoadFailed(f"the model cannot generate: {event.error}")
     return time.monotonic() - started_at
+
+
+def _refuse_grammar(_text: str) -> None:
+    raise GrammarInvalid("is not taken from clients: start the model server with --allow-grammars")
 
 
 def _clamped(wanted_tokens: int, trained_tokens: int) -> int:

@@ -1,7 +1,10 @@
 """From messages or text to the tokens of a prompt, within the model's context."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
+from models.engine.healing import roll_back
+from models.engine.prefix import common_prefix
 from models.errors import RequestError
 from models.server.literal import LiteralMarks
 from models.server.template import ChatTemplate
@@ -29,6 +32,23 @@ class Vocabulary(Protocol):
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """Text to token ids."""
 
+    def piece(self, token: int) -> bytes:
+        """The bytes of a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model reads.
+
+    Attributes:
+        tokens: at least one.
+        owed: what the answer has to begin with: bytes that the client has already.
+
+    """
+
+    tokens: list[int]
+    owed: bytes = b""
+
 
 class PromptEncoder:
     """Makes prompts that fit; all methods may run on any thread.
@@ -53,11 +73,12 @@ class PromptEncoder:
         self._marks = marks
         self._context_tokens = context_tokens
 
-    def chat(self, messages: list[dict[str, str]]) -> list[int]:
-        """Tokens of a conversation, up to where the answer begins.
+    def chat(self, messages: list[dict[str, str]], delivered: str = "") -> Prompt:
+        """A conversation, up to where the answer begins, or up to where it broke off.
 
         Args:
             messages: each with "role" (system, user, assistant, tool) and "content".
+            delivered: what there is of the answer.
 
         Raises:
             RequestError: too long, or refused by the template.
@@ -71,19 +92,32 @@ class PromptEncoder:
         tokens: list[int] = []
         for span in self._marks.split(rendered):
             tokens += self._vocabulary.tokenize(span.text, add_special=False, parse_special=not span.is_literal)
-        return self._fitting(tokens, "messages")
+        return self._continued(tokens, delivered, "messages")
 
-    def text(self, text: str) -> list[int]:
-        """Tokens of a bare text. Control tokens are never made of it: give token ids to have them.
+    def beginning(self, messages: list[dict[str, str]]) -> list[int]:
+        """The tokens with which every conversation begins that begins with these messages; may be none.
+
+        Templates put words around messages, and some refuse to render a system message alone. So two conversations
+        are rendered that differ in what follows, and what they have in common is it.
+
+        Raises:
+            RequestError: too long, or refused by the template.
+
+        """
+        one, other = (self.chat([*messages, {"role": "user", "content": text}]).tokens for text in ("a", "b"))
+        return one[: common_prefix(one, other)]
+
+    def text(self, text: str, delivered: str = "") -> Prompt:
+        """A bare text. Control tokens are never made of it: give token ids to have them.
 
         Raises:
             RequestError: too long.
 
         """
         self._refuse_hopeless(len(text), "prompt")
-        return self.tokens(self._vocabulary.tokenize(text, add_special=True, parse_special=False))
+        return self.tokens(self._vocabulary.tokenize(text, add_special=True, parse_special=False), delivered)
 
-    def tokens(self, tokens: list[int]) -> list[int]:
+    def tokens(self, tokens: list[int], delivered: str = "") -> Prompt:
         """The client's own token ids, checked; an empty prompt becomes the model's beginning of text.
 
         Raises:
@@ -92,7 +126,15 @@ class PromptEncoder:
         """
         if any(not 0 <= token < self._vocabulary.vocabulary_size for token in tokens):
             raise RequestError(f"token ids lie between 0 and {self._vocabulary.vocabulary_size - 1}", param="prompt")
-        return self._fitting(tokens or self._beginning(), "prompt")
+        return self._continued(tokens or self._beginning(), delivered, "prompt")
+
+    def _continued(self, tokens: list[int], delivered: str, param: str) -> Prompt:
+        if not delivered:
+            return Prompt(self._fitting(tokens, param))
+        self._refuse_hopeless(len(delivered), param)
+        answer = self._vocabulary.tokenize(delivered, add_special=False, parse_special=False)
+        kept, owed = roll_back(tokens + answer, self._vocabulary.piece, len(answer))
+        return Prompt(self._fitting(kept, param), owed)
 
     def _protected(self, message: dict[str, str]) -> dict[str, str]:
         role = "user" if message["role"] == "tool" and not self._template.knows_tools else message["role"]

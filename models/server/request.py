@@ -45,6 +45,10 @@ class SamplingFields(Struct, frozen=True, kw_only=True):
     n: Annotated[int, Meta(ge=1, le=8)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    ignore_eos: bool | None = None
+    grammar: str | None = None
+    delivered_text: str | None = None
+    """Of this answer, what the client has already: the answer goes on exactly behind it."""
 
     @property
     def choices(self) -> int:
@@ -117,7 +121,7 @@ _BodyT = TypeVar("_BodyT", ChatBody, CompletionBody)
 
 def decode_chat(body: bytes) -> ChatBody:
     """Decode and validate; RequestError names the field at fault."""
-    chat = _decode(body, ChatBody)
+    chat = _one_continued(_decode(body, ChatBody))
     if chat.response_format is not None and chat.response_format.type != "text":
         raise _unsupported(f"response_format {chat.response_format.type!r}", "response_format")
     if chat.tool_choice not in (None, "none", "auto"):
@@ -127,12 +131,18 @@ def decode_chat(body: bytes) -> ChatBody:
 
 def decode_completion(body: bytes) -> CompletionBody:
     """Decode and validate; RequestError names the field at fault."""
-    completion = _decode(body, CompletionBody)
+    completion = _one_continued(_decode(body, CompletionBody))
     if completion.suffix:
         raise _unsupported("a suffix", "suffix")
     if completion.echo:
         raise _unsupported("echo", "echo")
     return completion
+
+
+def _one_continued(body: _BodyT) -> _BodyT:
+    if body.delivered_text and body.choices > 1:
+        raise RequestError("only one answer can go on behind delivered_text", param="n")
+    return body
 
 
 def plain_messages(messages: list[Message]) -> list[dict[str, str]]:
@@ -172,6 +182,7 @@ def sampling_params(
     room_tokens: int,
     seed: int,
     vocabulary_size: int,
+    owed: bytes = b"",
 ) -> SamplingParams:
     """How to sample one choice.
 
@@ -181,6 +192,7 @@ def sampling_params(
         room_tokens: what the context has left after the prompt; max_tokens is clamped to it.
         seed: of this choice.
         vocabulary_size: bounds the token ids of logit_bias.
+        owed: what the answer has to begin with, see `models.engine.healing`.
 
     Raises:
         RequestError: logit_bias names no token.
@@ -200,6 +212,9 @@ def sampling_params(
         repeat_penalty=body.repeat_penalty or 1.0,
         logit_bias=_logit_bias(body.logit_bias or {}, vocabulary_size),
         stop=tuple(filter(None, stops)),
+        grammar=body.grammar or "",
+        ignore_end=bool(body.ignore_eos),
+        healing=owed,
     )
 
 

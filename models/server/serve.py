@@ -10,17 +10,18 @@ import logging
 import os
 import signal
 import time
-from typing import Final, NoReturn
+from typing import Final, Literal, NoReturn
 
 from aiohttp import web
 
 from models.catalog.locate import ModelFile, locate, resolve
 from models.download.pull import pull
+from models.engine.event import Delivery
 from models.errors import EXIT_CRASHED, EXIT_OK, ListenFailed, SetupError
 from models.server.app import build_app
 from models.server.lifeline import LineReporter, ReadyFacts, Reporter, SilentReporter, beat, claim_stdout
-from models.server.load import Weights, build_loaded, load_weights, warm
-from models.server.service import Phase, Service
+from models.server.load import Weights, build_loaded, canary, load_weights
+from models.server.service import Loaded, Phase, Service
 from models.server.settings import Endpoint, ServeSettings, TcpEndpoint, UnixEndpoint
 
 _log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class Server:
         try:
             await asyncio.wait({rise, stop}, return_when=asyncio.FIRST_COMPLETED)
             if rise.done():
-                rise.result()
+                await self._sing(rise.result(), stop)
             await stop
         finally:
             self._service.phase = Phase.STOPPING
@@ -118,7 +119,7 @@ class Server:
         _log.info("listening on %s", self._settings.endpoint)
         return runner
 
-    async def _rise(self) -> None:
+    async def _rise(self) -> Loaded:
         await self._fetch()
         self._enter(Phase.LOADING)
         started_at = time.monotonic()
@@ -130,14 +131,18 @@ class Server:
         def on_failure() -> None:
             loop.call_soon_threadsafe(self._crash)
 
-        loaded = build_loaded(weights, self._file, self._settings.queue_limit, on_failure)
+        def deliver(posts: Delivery) -> None:
+            loop.call_soon_threadsafe(_hand_out, posts)
+
+        loaded = build_loaded(weights, self._file, self._settings, deliver, on_failure)
         loaded.engine.start()
         self._service.loaded = loaded
-        first_token_seconds = await warm(loaded)
+        first_token_seconds = await canary(loaded)
         self._service.phase = Phase.READY
         facts = ReadyFacts(
             model=self._file.name,
             context=weights.context_tokens,
+            parallel=weights.parallel,
             threads=weights.threads,
             gpu_layers=weights.model.gpu_layers,
             load_seconds=round(load_seconds, 3),
@@ -145,6 +150,24 @@ class Server:
         )
         _log.info("ready: %s", facts)
         self._reporter.ready(facts)
+        return loaded
+
+    async def _sing(self, loaded: Loaded, stop: "asyncio.Task[Literal[True]]") -> None:
+        """Generate a token now and then until told to stop: a spare that is never used fails when it is needed.
+
+        Raises:
+            LoadFailed: it cannot, any more.
+
+        """
+        while not stop.done():
+            await asyncio.wait({stop}, timeout=self._settings.canary_seconds or None)
+            if stop.done() or self._service.snapshot().running:  # else it is being tried already
+                continue
+            song = asyncio.create_task(canary(loaded))
+            await asyncio.wait({stop, song}, return_when=asyncio.FIRST_COMPLETED)
+            if song.done():
+                _log.debug("canary: a token in %.3f s", song.result())
+            song.cancel()
 
     async def _fetch(self) -> None:
         if self._file.entry is None or self._file.is_present or not self._settings.may_pull:
@@ -184,6 +207,11 @@ class Server:
         """The emergency exit, while loading or a step is still inside llama.cpp and nothing can be freed."""
         logging.shutdown()
         os._exit(EXIT_CRASHED if self._has_crashed else EXIT_OK)
+
+
+def _hand_out(posts: Delivery) -> None:
+    for sink, event in posts:
+        sink(event)
 
 
 def _site(runner: web.AppRunner, endpoint: Endpoint) -> web.BaseSite:

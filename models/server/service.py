@@ -1,5 +1,6 @@
 """What the URLs serve: the model's name, how far it has got, and the engine once there is one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -31,6 +32,7 @@ class Loaded:
         defaults: sampling for requests that name none.
         context_tokens: prompt and answer together.
         vocabulary_size: bounds token ids.
+        check_grammar: raises GrammarInvalid; takes a while.
 
     """
 
@@ -39,6 +41,7 @@ class Loaded:
     defaults: SamplingDefaults
     context_tokens: int
     vocabulary_size: int
+    check_grammar: Callable[[str], None]
 
 
 class Service:
@@ -64,4 +67,4 @@ class Service:
 
     def snapshot(self) -> Snapshot:
         """How busy the engine is; idle while there is none."""
-        return self.loaded.engine.snapshot() if self.loaded else Snapshot(0, 0, 0.0)
+        return self.loaded.engine.snapshot() if self.loaded else Snapshot()

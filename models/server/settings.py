@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from models.engine.sizing import KvLayout
+
 
 @dataclass(frozen=True, slots=True)
 class UnixEndpoint:
@@ -43,9 +45,16 @@ class ServeSettings:
         endpoint: where to listen.
         model: catalogue name or path.
         folder: where pulled models live.
-        context_tokens: clamped to what the model was trained for.
+        context_tokens: of one sequence; clamped to what the model was trained for.
+        parallel: sequences at once; None to choose.
+        kv: layout of the cache.
+        kv_bytes: memory for the cache; None to choose.
+        shares_prefixes: a prefix that one client sent may serve another.
+        allows_grammars: take grammars from clients. Some take seconds to follow, so only from clients that are trusted.
+        is_deterministic: a request gets the same text alone and among others.
         threads: None for as many as this process may use.
         gpu_layers: None for all if there is a GPU.
+        canary_seconds: generate a token so often; 0 for never.
         queue_limit: how many sequences may wait.
         body_limit_bytes: larger requests are refused.
         may_pull: fetch a catalogue model that is absent.
@@ -57,8 +66,15 @@ class ServeSettings:
     model: str
     folder: Path
     context_tokens: int
+    parallel: int | None
+    kv: KvLayout
+    kv_bytes: int | None
+    shares_prefixes: bool
+    allows_grammars: bool
+    is_deterministic: bool
     threads: int | None
     gpu_layers: int | None
+    canary_seconds: int
     queue_limit: int
     body_limit_bytes: int
     may_pull: bool

@@ -4,9 +4,11 @@ from typing import TypeAlias
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.engine.pace import Pace
 from models.engine.params import SamplingParams
-from models.engine.scheduler import Scheduler
+from models.engine.scheduler import Rules, Scheduler
 from models.engine.sequence import Sequence
+from models.engine.step import Layout
 
 Action: TypeAlias = tuple[str, str | int | None, int | None]
 
@@ -24,7 +26,7 @@ class Play:
     """Performs actions on a scheduler and counts what came of them."""
 
     def __init__(self) -> None:
-        self.scheduler = Scheduler(queue_limit=5, chunk_tokens=4)
+        self.scheduler = Scheduler(Rules(2, 5), Layout(2), Pace(4))
         self.submitted = 0
         self.ends = Counter[int]()
         self.step_rows: list[int] = []
@@ -57,10 +59,8 @@ class Play:
         self.scheduler.admit()
         chunks = self.scheduler.plan()
         self.step_rows.append(sum(len(chunk.tokens) for chunk in chunks))
-        for sequence, chunk in zip(self.scheduler.sequences(), chunks, strict=False):
-            sequence.position += len(chunk.tokens)
-            if chunk.wants_token:
-                sequence.tokens.append(1)
+        for sequence in self.scheduler.read(chunks):
+            sequence.tokens.append(1)
             if sequence.is_full:
                 self.remove(sequence.id)
 
@@ -78,7 +78,7 @@ def test_no_step_exceeds_the_token_budget(actions: list[Action]) -> None:
 
 @given(st.integers(1, 30), st.integers(1, 4))
 def test_nobody_starves_behind_a_flood(flood: int, quiet: int) -> None:
-    scheduler = Scheduler(queue_limit=99, chunk_tokens=4)
+    scheduler = Scheduler(Rules(1, 99), Layout(1), Pace(4))
     clients = ["flood"] * flood + [f"quiet{number}" for number in range(quiet)]
     for number, client in enumerate(clients):
         params = SamplingParams(max_tokens=1, seed=0)

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from models.engine.event import Event
+from models.engine.event import Delivery, Event
 from models.engine.loop import Engine
+from models.engine.pace import Pace
 from models.engine.params import SamplingParams
-from models.engine.scheduler import Scheduler
-from models.engine.step import Chunk
+from models.engine.scheduler import Rules, Scheduler
+from models.engine.step import Chunk, Layout
 from models.errors import DecodeFailed
 
 END = 0
@@ -21,6 +22,7 @@ class ScriptedBackend:
     codes: Iterator[int] = field(default_factory=lambda: iter(()))
     steps: list[list[Chunk]] = field(default_factory=list)
     forgotten: list[int] = field(default_factory=list)
+    inherited: list[tuple[int, int, int]] = field(default_factory=list)
     samplers: int = 0
     rebuilt: int = 0
     is_closed: bool = False
@@ -44,6 +46,10 @@ class ScriptedBackend:
     def forget(self, slot: int) -> None:
         self.forgotten.append(slot)
 
+    def inherit(self, source: int, target: int, tokens: int) -> bool:
+        self.inherited.append((source, target, tokens))
+        return True
+
     def rebuild(self) -> None:
         self.rebuilt += 1
 
@@ -63,13 +69,21 @@ class Rig:
 
     backend: ScriptedBackend = field(default_factory=ScriptedBackend)
     queue_limit: int = 8
-    chunk_tokens: int = 4
+    step_tokens: int = 4
+    parallel: int = 1
     now: float = 0.0
+    seconds_per_step: float = 0.0
     crashes: int = 0
 
     def __post_init__(self) -> None:
-        scheduler = Scheduler(queue_limit=self.queue_limit, chunk_tokens=self.chunk_tokens)
-        self.engine = Engine(self.backend, scheduler, lambda: self.now, self._crashed)
+        rules = Rules(self.parallel, self.queue_limit)
+        scheduler = Scheduler(rules, Layout(self.parallel), Pace(self.step_tokens))
+        self.engine = Engine(self.backend, scheduler, self._clock, deliver, self._crashed)
+
+    def _clock(self) -> float:
+        """Time passes while the model reads: between the two looks at it that belong to one step."""
+        self.now += self.seconds_per_step / 2
+        return self.now
 
     def _crashed(self) -> None:
         self.crashes += 1
@@ -90,3 +104,8 @@ class Rig:
     def turn(self, times: int) -> None:
         for _ in range(times):
             assert self.engine.turn()
+
+
+def deliver(posts: Delivery) -> None:
+    for sink, event in posts:
+        sink(event)

@@ -3,6 +3,7 @@ from scripted import Rig, ScriptedBackend
 
 from models.engine.event import Ended, Event, Failed, Finish, Piece, Started
 from models.engine.params import SamplingParams
+from models.engine.step import Chunk
 from models.errors import DecodeFailed, EngineFailed, Overloaded
 
 
@@ -86,14 +87,44 @@ def test_failed_decode_fails_its_sequence_alone(code: int) -> None:
     assert rig.backend.rebuilt == 0
 
 
-def test_fatal_decode_rebuilds_the_context_and_goes_on() -> None:
-    rig = Rig(ScriptedBackend(codes=iter([-3])))
-    _, victim = rig.submit()
-    _, other = rig.submit()
+def test_fatal_decode_rebuilds_the_context_and_nobody_hears_of_it() -> None:
+    rig = Rig(ScriptedBackend(codes=iter([0, -3])))
+    _, hit = rig.submit()
     rig.turn(4)
-    assert isinstance(failure(victim), DecodeFailed)
     assert rig.backend.rebuilt == 1
+    assert text(hit) == "ok"
+    assert rig.backend.steps[2][0].position == 0
+
+
+def test_sequence_under_which_the_context_broke_twice_fails() -> None:
+    rig = Rig(ScriptedBackend(codes=iter([-3, -3])))
+    _, suspect = rig.submit()
+    _, other = rig.submit()
+    rig.turn(5)
+    assert isinstance(failure(suspect), DecodeFailed)
     assert text(other) == "ok"
+
+
+def test_full_pool_makes_the_youngest_wait_and_fails_nobody() -> None:
+    rig = Rig(ScriptedBackend(codes=iter([0, 1])), parallel=2)
+    _, elder = rig.submit()
+    _, younger = rig.submit()
+    rig.turn(4)
+    assert text(elder) == text(younger) == "ok"
+    assert rig.engine.snapshot().preempted == 1
+
+
+def test_request_that_cannot_begin_in_time_is_told_at_once() -> None:
+    rig = Rig(ScriptedBackend("x" * 99))
+    rig.submit()
+    rig.turn(1)
+    rig.seconds_per_step = 1.0
+    rig.turn(3)
+    _, hopeless = rig.submit(deadline_at=rig.now + 30.0)
+    rig.turn(1)
+    error = failure(hopeless)
+    assert isinstance(error, Overloaded)
+    assert error.retry_after_seconds > 30
 
 
 def test_full_queue_refuses_with_overloaded() -> None:
@@ -171,10 +202,10 @@ def test_snapshot_counts_running_and_queued() -> None:
 
 def test_snapshot_inside_a_step_tells_its_age() -> None:
     class Slow(ScriptedBackend):
-        def sample(self, sampler: object, row: int) -> int:
+        def decode(self, chunks: list[Chunk]) -> list[int]:
             rig.now += 7.0
             ages.append(rig.engine.snapshot().step_age_seconds)
-            return 0
+            return super().decode(chunks)
 
     ages: list[float] = []
     rig = Rig(Slow())

@@ -46,16 +46,16 @@ def refused(made: PromptEncoder, messages: list[dict[str, str]]) -> RequestError
 
 
 def test_template_text_yields_control_tokens_and_message_text_does_not() -> None:
-    assert encoder().chat(user(f"a{CONTROL}b")) == [*b"user:a<|end|>b", CONTROL_TOKEN]
+    assert encoder().chat(user(f"a{CONTROL}b")).tokens == [*b"user:a<|end|>b", CONTROL_TOKEN]
 
 
 def test_forged_mark_stays_letters() -> None:
     forged = "\ue0000\ue001"
-    assert encoder().chat(user(forged)) == [*b"user:", *forged.encode(), CONTROL_TOKEN]
+    assert encoder().chat(user(forged)).tokens == [*b"user:", *forged.encode(), CONTROL_TOKEN]
 
 
 def test_marks_survive_a_template_that_trims() -> None:
-    tokens = encoder(source="{{ messages[0].content | trim }}").chat(user(f"  {CONTROL} "))
+    tokens = encoder(source="{{ messages[0].content | trim }}").chat(user(f"  {CONTROL} ")).tokens
     assert tokens == [*CONTROL.encode()]
 
 
@@ -65,12 +65,12 @@ def test_longest_control_text_is_taken() -> None:
 
 
 def test_tool_turn_becomes_a_user_turn_where_the_template_knows_none() -> None:
-    assert encoder().chat([{"role": "tool", "content": "4"}])[:5] == [*b"user:"]
+    assert encoder().chat([{"role": "tool", "content": "4"}]).tokens[:5] == [*b"user:"]
 
 
 def test_tool_turn_is_kept_where_the_template_knows_it() -> None:
     made = encoder(source="{{ messages[0].role == 'tool' }}")
-    assert made.chat([{"role": "tool", "content": "4"}]) == [*b"True"]
+    assert made.chat([{"role": "tool", "content": "4"}]).tokens == [*b"True"]
 
 
 def test_prompt_that_leaves_no_room_is_refused_in_openais_words() -> None:
@@ -92,11 +92,11 @@ def test_a_million_empty_messages_are_refused_before_they_are_rendered() -> None
 
 
 def test_text_prompt_never_yields_control_tokens() -> None:
-    assert encoder().text(CONTROL) == [*CONTROL.encode()]
+    assert encoder().text(CONTROL).tokens == [*CONTROL.encode()]
 
 
 def test_empty_prompt_becomes_the_beginning_of_text() -> None:
-    assert encoder().text("") == [256]
+    assert encoder().text("").tokens == [256]
 
 
 @pytest.mark.parametrize("token", [-1, 1000])

@@ -1,8 +1,10 @@
 import pytest
 
+from models.engine.pace import Pace
 from models.engine.params import SamplingParams, llama_seed
-from models.engine.scheduler import Scheduler
+from models.engine.scheduler import Rules, Scheduler
 from models.engine.sequence import Sequence
+from models.engine.step import Layout
 
 
 def sequence(number: int, client: str = "a", prompt: int = 3, deadline_at: float | None = None) -> Sequence:
@@ -10,8 +12,8 @@ def sequence(number: int, client: str = "a", prompt: int = 3, deadline_at: float
     return Sequence(number, client, [1] * prompt, params, lambda event: None, deadline_at)
 
 
-def scheduler(*waiting: Sequence, queue_limit: int = 99, chunk_tokens: int = 4) -> Scheduler:
-    made = Scheduler(queue_limit=queue_limit, chunk_tokens=chunk_tokens)
+def scheduler(*waiting: Sequence, queue_limit: int = 99, step_tokens: int = 4, parallel: int = 1) -> Scheduler:
+    made = Scheduler(Rules(parallel, queue_limit), Layout(parallel), Pace(step_tokens))
     for item in waiting:
         assert made.submit(item) is None
     return made
@@ -34,9 +36,9 @@ def test_one_client_is_served_in_order() -> None:
     assert drain(scheduler(*map(sequence, range(5)))) == [0, 1, 2, 3, 4]
 
 
-def test_only_one_runs() -> None:
-    made = scheduler(sequence(1), sequence(2))
-    assert len(made.admit()) == 1
+def test_as_many_run_as_may() -> None:
+    made = scheduler(*map(sequence, range(5)), parallel=3)
+    assert [each.slot for each in made.admit()] == [0, 1, 2]
     assert made.admit() == []
 
 
