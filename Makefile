@@ -3,6 +3,7 @@
 # make lint    ruff and mypy
 # make bench   the proxy beside its peers, into docs/bench.md; INSTALL=--install installs peers that are missing
 # make guard   fails if the proxy costs too much CPU next to nginx       make curves  how the cost grows with the work
+# make serving the local model under bursts of clients; OTHERS="--launch …" measures other servers beside it
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
 .DEFAULT_GOAL := help
@@ -15,6 +16,7 @@ CONFIG ?= config.example.yaml
 MODEL ?= smollm2-135m-instruct
 PEERS ?= all
 INSTALL ?=
+OTHERS ?=
 
 # Of pip's long output, what tells how far it is: every tenth file of llama.cpp, and what went wrong.
 PROGRESS = awk '\
@@ -23,7 +25,7 @@ PROGRESS = awk '\
   /Successfully installed.* hotspare/ { print "    installed"; fflush() } \
   /ERROR|error:|fatal/ { print "    " $$0; fflush() }'
 
-.PHONY: help serve test lint bench guard curves check clean
+.PHONY: help serve test lint bench guard curves serving check clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -56,6 +58,10 @@ guard: $(VENV)/.installed-dev
 
 curves: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench.curves --output docs/curves.md
+
+serving: $(VENV)/.installed-dev $(VENV)/.model
+	$(BIN)/python -m tests.bench.serving \
+	  --launch hotspare='$(BIN)/hotspare model serve --model $(MODEL) --listen 127.0.0.1:{port}' $(OTHERS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
