@@ -5,7 +5,7 @@
                   ├──▶ ended, otherwise ──────────▶ Start the next │ GiveUp
                   └──▶ content ─▶ Commit ─▶ ended ▶ Finish │ BreakOff
 
-The driver (server/relay.py) performs one action, then tells the machine what came of it. Until Commit nothing has been
+The driver (server/drive.py) performs one action, then tells the machine what came of it. Until Commit nothing has been
 sent to the client, so every failure is silent. After it the client holds half an answer; for now that half is all
 it gets, and BreakOff says so. Resuming will be one more action in that place.
 
@@ -106,11 +106,11 @@ _WORTH_REPEATING = frozenset({Kind.CONNECT, Kind.RESET, Kind.CUT})
 class Opening:
     """All that the machines of like requests have in common, and with it their first decision.
 
-    That depends on nothing but what is here and the time, so it is taken once: `start` says it for a request that
+    That depends on nothing but what is here and the time, so it is taken once: `begin` says it for a request that
     begins now. A machine is made, and told so, only when something goes otherwise than well.
     """
 
-    __slots__ = ("_start", "deadline_seconds", "make")
+    __slots__ = ("_first", "deadline_seconds", "make")
 
     def __init__(
         self,
@@ -136,14 +136,13 @@ class Opening:
 
         self.make = make
         """A machine for a request that began then, at its beginning."""
-        first = make(0.0).begin(0.0)
-        self._start = first if isinstance(first, Start) else None
+        self._first = make(0.0).begin(0.0)
 
-    def start(self, now: float) -> Start | None:
-        """What `Failover.begin` would say; None if that is anything but Start."""
-        first = self._start
-        if first is None:
-            return None
+    def begin(self, now: float) -> Action:
+        """What `Failover.begin` would say."""
+        first = self._first
+        if not isinstance(first, Start):  # GiveUp, which names no instant
+            return first
         return Start(
             first.candidate,
             1,
@@ -176,12 +175,8 @@ class Failover:
     _is_committed: bool = False
     _has_panicked: bool = False
     _has_repeated: bool = False
-    _attempts: int = 0
-
-    @property
-    def attempts(self) -> int:
-        """How many exchanges were started."""
-        return self._attempts
+    attempts: int = 0
+    """How many exchanges were started."""
 
     def begin(self, now: float) -> Action:
         """The request has been accepted and planned."""
@@ -190,7 +185,7 @@ class Failover:
     def refused(self, refusal: Refusal, now: float) -> Action:
         """The breaker gave no permit for what was to start."""
         start = self._take_running()
-        self._attempts -= 1
+        self.attempts -= 1
         self._refused += (start.candidate,)
         self._retry_at += (refusal.retry_at,)
         self.tried += (Tried(start.candidate.upstream, Kind.BREAKER_OPEN),)
@@ -238,7 +233,7 @@ class Failover:
             start = self._start(candidate, now)
             if start.limit_at > now:
                 self._running = start
-                self._attempts += 1
+                self.attempts += 1
                 return start
             self.tried += (Tried(candidate.upstream, self.deadline_kind),)
         return self._panic(now)
@@ -257,7 +252,7 @@ class Failover:
         if self._refused and not self._has_panicked and now < self.deadline_at:
             self._has_panicked = True
             self._running = start = self._start(self._refused[0], now, is_forced=True)
-            self._attempts += 1
+            self.attempts += 1
             return start
         return GiveUp(self.tried, self._retry_after_seconds(now))
 
@@ -272,7 +267,7 @@ class Failover:
             limit_at, late_kind = now + timeouts.first_content_seconds, _FIRST_CONTENT_TIMEOUT
         return Start(
             candidate,
-            self._attempts + 1,
+            self.attempts + 1,
             timeouts.connect_seconds,
             limit_at,
             timeouts.stall_seconds,

@@ -6,6 +6,7 @@ events pass as the bytes they came in, and nothing is parsed until something bre
 """
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from proxy.core.outcome import OK, Kind, Outcome
 from proxy.server.journal import Budget, Journal
@@ -25,28 +26,21 @@ class WholeAnswer:
     _head: ResponseHead
     _outcome: Outcome
     is_checked: bool
-    _body: bytes = b""
-    _parts: list[bytes] | None = None
-    """What came, where it came in more pieces than one."""
+    _parts: list[bytes] = field(default_factory=list)
     _size: int = 0
+    is_keep_alive: ClassVar[bool] = False
 
     def take(self, data: bytes) -> bytes:
         """Nothing may be shown yet. Raises AttemptFailed (BAD_ANSWER) when there is too much of it."""
-        if not self._body:
-            self._body = data
-            self._size = len(data)
-            return b""
-        if self._parts is None:
-            self._parts = [self._body]
-        self._parts.append(data)
         self._size += len(data)
         if self._size > MAX_ANSWER_BYTES:
             raise _bad(self._head, "answer too large")
+        self._parts.append(data)
         return b""
 
     def end(self) -> tuple[Outcome, bytes]:
         """It is complete. Raises AttemptFailed (BAD_ANSWER)."""
-        body = b"".join(self._parts) if self._parts else self._body
+        body = b"".join(self._parts)
         if self.is_checked:
             check_completion(self._head, body)
         return self._outcome, body
@@ -68,6 +62,8 @@ class StreamAnswer:
     _reader: sse.EventReader = field(default_factory=sse.EventReader)
     _held: bytes = b""
     _journal: Journal | None = None
+    is_keep_alive: bool = False
+    """Whether what `take` gave last is comments only: no content, and no proof that there will be any."""
 
     def __post_init__(self) -> None:
         """Raises AttemptFailed (BAD_ANSWER) for what is no stream."""
@@ -80,18 +76,16 @@ class StreamAnswer:
         Raises AttemptFailed (BAD_ANSWER). A half event at the end of a broken stream is never shown: what follows it
         has to start on a line of its own.
         """
-        reader = self._reader
-        if not reader.rest and data.endswith(b"\n\n"):
-            block = data
-        else:
-            block = reader.feed(data)
-            if len(reader.rest) > sse.MAX_EVENT_BYTES:
+        block = self._reader.feed(data)
+        if not block:
+            if len(self._reader.rest) > sse.MAX_EVENT_BYTES:
                 raise _bad(self._head, "an event without end")
-        if self._journal is None:
+            return b""
+        if (journal := self._journal) is None:
             return self._hold(block)
-        # Comments would push the finish out of the tail.
-        if block and not (block.startswith(b":") and sse.is_only_comments(block)):
-            self._journal.add(block)
+        self.is_keep_alive = is_keep_alive = sse.is_only_comments(block)
+        if not is_keep_alive:  # comments would push the finish out of the tail
+            journal.add(block)
         return block
 
     def end(self) -> tuple[Outcome, None]:
@@ -121,7 +115,7 @@ class StreamAnswer:
         self._held += block
         if len(self._held) > sse.MAX_EVENT_BYTES:
             raise _bad(self._head, "no content in its first megabytes")
-        if not block or not self._shows_content(block):
+        if not self._shows_content(block):
             return b""
         held, self._held = self._held, b""
         self._journal = Journal(self._budget, held)

@@ -23,7 +23,7 @@ from proxy.server.deadlines import Deadlines
 from proxy.server.journal import Budget
 from proxy.upstreams.transport import AttemptFailed, Dispatch
 from proxy.upstreams.upstream import Call, Upstream
-from proxy.wire import headers, sse
+from proxy.wire import headers
 from proxy.wire.headers import Fields
 from proxy.wire.http1 import ResponseHead
 
@@ -149,10 +149,7 @@ class Attempt:
         """The head of the answer."""
         self.response = head
         try:
-            if head.status == 200 and not self._question.is_stream:
-                self._answer = WholeAnswer(head, OK, is_checked=True)
-            else:
-                self._answer = self._judge(head)
+            self._answer = self._judge(head)
         except AttemptFailed as failure:
             self._break(failure.outcome)
         except Exception as error:  # noqa: BLE001 - the boundary: nobody above a callback would hear of it
@@ -165,7 +162,7 @@ class Attempt:
             return
         try:
             if block := answer.take(data):
-                self._show(block)
+                self._show(answer, block)
         except AttemptFailed as failure:
             self._break(failure.outcome)
         except Exception as error:  # noqa: BLE001 - as in `head`
@@ -230,7 +227,7 @@ class Attempt:
             return StreamAnswer(head, self._facilities.journals)
         return WholeAnswer(head, outcome, is_checked=is_success)
 
-    def _show(self, block: bytes) -> None:
+    def _show(self, answer: Answer, block: bytes) -> None:
         """Times are set before the listener writes: it may find the client's connection full, see `pause`."""
         if not self._is_committed:
             self._is_committed = True
@@ -238,7 +235,7 @@ class Attempt:
             self.limit_at = self.first_content_at + self.start.stall_seconds
             self._listener.content(self, block)
             return
-        if self.limit_at != inf and not (block.startswith(b":") and sse.is_only_comments(block)):
+        if self.limit_at != inf and not answer.is_keep_alive:
             self.limit_at = self._facilities.clock.monotonic() + self.start.stall_seconds
         self._listener.block(block)
 

@@ -128,7 +128,7 @@ class ClientConnection(web.RequestHandler):
     def _serve_first(self, data: bytes) -> bytes:
         """Serve the request that `data` begins with; give back what comes after it."""
         assert self._lane is not None
-        found = self._find(self._lane, data) if not self._has_delegated or self._is_aiohttp_idle() else None
+        found = self._find(self._lane, data) if self._is_aiohttp_idle() else None
         if found is None:
             return self._delegate(data)
         frame, known = found
@@ -153,12 +153,12 @@ class ClientConnection(web.RequestHandler):
         self._account = account
         self._reply = reply = Reply(self.transport, closes=lane.draining.is_on)
         try:
-            self._drive = lane.drive(known, body, account, reply, self._served)
+            drive = lane.drive(known, body, account, reply, self._served)
         except RequestInvalid as error:
             self._served(lane.refuse(account, error, reply))
         else:
-            self.carry(self._drive)
-            self._drive.begin()
+            self.carry(drive)
+            drive.begin()
 
     def _served(self, status: int) -> None:
         """The lane's request is over."""
@@ -275,8 +275,10 @@ class ClientConnection(web.RequestHandler):
             self._lane.gone(self._arrival.account)
         self._forget_arrival()
         self._early = b""
-        if self._account is not None and self._drive is not None:
+        if self._drive is not None and self._account is not None:
             self._drive.client_gone()
+        elif self._account is not None and self._lane is not None:  # a mistake of ours kept a drive from being made
+            self._lane.gone(self._account)
         super().connection_lost(exc)
 
     def _process_keepalive(self) -> None:

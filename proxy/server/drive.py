@@ -16,7 +16,7 @@ from proxy.errors import RequestInvalid
 from proxy.server.account import CLIENT_GONE, Account
 from proxy.server.attempt import Attempt, Facilities, Question
 from proxy.server.reply import Reply
-from proxy.server.response import FAULT_MESSAGE, Answer, answer_lines, error_answer, refusal, unavailable
+from proxy.server.response import FAULT_MESSAGE, OwnAnswer, answer_lines, error_answer, refusal, unavailable
 from proxy.telemetry.events import AttemptEnded, Emit, FaultCaught, Result
 from proxy.upstreams.pool import Pool
 from proxy.wire import envelope
@@ -53,24 +53,23 @@ class Drive:
     _attempt: Attempt | None = None
     _status: int = 200
     _is_paused: bool = False
+    _is_over: bool = False
 
     def begin(self) -> None:
         """Start with the first candidate."""
-        self._perform(self._opening.start(self._account.started_at) or self._begin_with_machine())
-
-    def _begin_with_machine(self) -> Action:
-        machine = self._machine = self._opening.make(self._account.started_at)
-        return machine.begin(self._account.started_at)
+        self._perform(self._opening.begin(self._account.started_at))
 
     # ---- what the client's connection says
 
     def client_gone(self) -> None:
         """The client has left: free the upstream at once."""
+        if self._is_over:
+            return
         if (attempt := self._attempt) is not None:
             attempt.cancel()
             self._report(attempt, Outcome(Kind.CLIENT_GONE))
-            self._account.result = Result.CLIENT_GONE
-            self._on_end(CLIENT_GONE)
+        self._account.result = Result.CLIENT_GONE
+        self._end(CLIENT_GONE)
 
     def pause(self) -> None:
         """The client does not read."""
@@ -121,6 +120,10 @@ class Drive:
         """A mistake of ours, or of the client's that only showed now."""
         if self._attempt is attempt:
             self._report(attempt, Outcome(Kind.CLIENT_GONE))
+        if self._is_over:  # the answer is out; what came after it on this connection has failed
+            self._means.emit(FaultCaught("request", error))
+            self._reply.hang_up()
+            return
         if isinstance(error, RequestInvalid):
             self._account.result = Result.CALLER_ERROR
             self._send(refusal(error, self._account))
@@ -129,7 +132,7 @@ class Drive:
         self._means.emit(FaultCaught("request", error))
         if self._account.is_committed:
             self._reply.cut()
-            self._on_end(self._status)
+            self._end(self._status)
         else:
             self._send(error_answer(500, FAULT_MESSAGE, self._account, code="proxy_fault"))
 
@@ -159,7 +162,7 @@ class Drive:
                 self._break_off(outcome)
             case _:
                 self._reply.end()
-                self._on_end(self._status)
+                self._end(self._status)
 
     def _launch(self, start: Start, key: Key, permit: Permit) -> None:
         upstream = self._means.pool[key.upstream]
@@ -180,12 +183,12 @@ class Drive:
         assert attempt.response is not None
         status = attempt.response.status
         self._reply.whole(status, answer_lines(attempt.response, self._account), body)
-        self._on_end(status)
+        self._end(status)
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: OwnAnswer) -> None:
         """The client gets an answer of our own."""
         self._reply.whole(answer.status, answer.lines(), answer.body)
-        self._on_end(answer.status)
+        self._end(answer.status)
 
     def _break_off(self, outcome: Outcome) -> None:
         """Say that the answer is incomplete. The connection ends well, the stream does not: no `[DONE]`.
@@ -197,7 +200,12 @@ class Drive:
             message = f"The stream from {self._account.upstream} broke off ({outcome.kind}); the answer is incomplete."
             self._reply.block(envelope.error_event(message, code="upstream_stream_broken"))
         self._reply.end()
-        self._on_end(self._status)
+        self._end(self._status)
+
+    def _end(self, status: int) -> None:
+        """The client has had all that it gets. What follows on its connection runs before this returns."""
+        self._is_over = True
+        self._on_end(status)
 
     def _report(self, attempt: Attempt, outcome: Outcome) -> None:
         """An attempt's permit goes back and its end is told, once."""

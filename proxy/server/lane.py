@@ -73,7 +73,7 @@ class Lane:
         self._reception.close(account, status)
 
     def gone(self, account: Account) -> None:
-        """The client has left before its request was whole."""
+        """The client has left before its request was on its way."""
         account.result = Result.CLIENT_GONE
         self._reception.close(account, CLIENT_GONE)
 

@@ -64,7 +64,7 @@ class Reception:
         if not self.clients:
             return ""
         key = headers.bearer(authorization)
-        digest = hashlib.sha256(key.encode(errors="surrogateescape")).digest()
+        digest = hashlib.sha256(headers.as_bytes(key)).digest()
         # Every digest is compared, and in constant time: how long it takes says nothing about how close a guess was.
         found = [client.name for client in self.clients if hmac.compare_digest(client.key_digest, digest)]
         if not found:

@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from proxy.wire.http1 import LAST_CHUNK, encode_chunk
+
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 _LARGE_BYTES = 2**16
 _CLOSE = b"Connection: close\r\n"
@@ -35,25 +37,24 @@ class Reply:
         """The head of a stream and its first block."""
         framing = b"Transfer-Encoding: chunked\r\n" if self.is_chunked else b""
         head = b"%b%b%b%b\r\n" % (_status_line(status), lines, framing, _CLOSE if self.closes else b"")
-        self._write(head + self._framed(first))
+        self._write(head + (encode_chunk(first) if self.is_chunked else first))
 
     def block(self, data: bytes) -> None:
         """One more block of a stream; not empty."""
-        transport = self._transport
-        if not transport.is_closing():
-            transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self.is_chunked else data)
+        self._write(encode_chunk(data) if self.is_chunked else data)
 
     def end(self) -> None:
         """The end of a stream."""
         if self.is_chunked:
-            self._write(b"0\r\n\r\n")
+            self._write(LAST_CHUNK)
 
     def cut(self) -> None:
         """Break off in a way that nobody can take for an end."""
         self._transport.abort()
 
-    def _framed(self, data: bytes) -> bytes:
-        return b"%x\r\n%b\r\n" % (len(data), data) if self.is_chunked else data
+    def hang_up(self) -> None:
+        """Close the connection behind what was written."""
+        self._transport.close()
 
     def _write(self, data: bytes) -> None:
         if not self._transport.is_closing():  # uvloop raises otherwise

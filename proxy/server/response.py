@@ -20,8 +20,7 @@ from proxy.wire.http1 import ResponseHead, head_of
 
 FAULT_MESSAGE = "The proxy failed on this request; see its log."
 
-_OURS = ("content-length", "via", "x-hotspare-[a-z-]*")
-_DROPPED = re.compile(f"\r\n(?:{'|'.join([*_OURS, *headers.HOP_BY_HOP])}):[^\r]*".encode(), re.IGNORECASE)
+_DROPPED = re.compile(f"\r\n(?:{headers.STAY_HERE}):[^\r]*".encode(), re.IGNORECASE)
 
 
 def answer_lines(upstream: ResponseHead, account: Account) -> bytes:
@@ -45,13 +44,9 @@ def answer_lines(upstream: ResponseHead, account: Account) -> bytes:
 
 def answer_fields(upstream: Fields, account: Account) -> CIMultiDict[str]:
     """The same for an answer that aiohttp writes."""
-    head = head_of(200, [(_bytes(name), _bytes(value)) for name, value in upstream])
-    lines = answer_lines(head, account).decode("utf-8", "surrogateescape").split("\r\n")
+    head = head_of(200, [(headers.as_bytes(name), headers.as_bytes(value)) for name, value in upstream])
+    lines = headers.as_text(answer_lines(head, account)).split("\r\n")
     return CIMultiDict((name, value) for name, _, value in (line.partition(": ") for line in lines) if name)
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
 
 
 def _without_nominated(head: ResponseHead) -> ResponseHead:
@@ -62,7 +57,7 @@ def _without_nominated(head: ResponseHead) -> ResponseHead:
     return head_of(head.status, [pair for pair in head.pairs if pair[0].lower() not in nominated])
 
 
-class Answer(NamedTuple):
+class OwnAnswer(NamedTuple):
     """An answer of our own, JSON."""
 
     status: int
@@ -80,19 +75,19 @@ class Answer(NamedTuple):
 
 def error_answer(
     status: int, message: str, account: Account, *, param: str | None = None, code: str | None = None
-) -> Answer:
+) -> OwnAnswer:
     """An error of ours, OpenAI-shaped."""
     kind = envelope.INVALID_REQUEST if status < 500 else envelope.SERVER_ERROR
     fields = answer_fields([("Content-Type", "application/json")], account)
-    return Answer(status, fields, envelope.error(message, kind=kind, param=param, code=code))
+    return OwnAnswer(status, fields, envelope.error(message, kind=kind, param=param, code=code))
 
 
-def refusal(error: RequestInvalid, account: Account) -> Answer:
+def refusal(error: RequestInvalid, account: Account) -> OwnAnswer:
     """The request cannot be served as it is."""
     return error_answer(error.status, error.message, account, param=error.param, code=error.code)
 
 
-def unavailable(action: GiveUp, plan: Plan, account: Account) -> Answer:
+def unavailable(action: GiveUp, plan: Plan, account: Account) -> OwnAnswer:
     """Nobody is left: one 503 that says what was tried, or a 401 where all that was missing is a key."""
     account.result = Result.UNAVAILABLE
     account.tried = action.tried

@@ -1,7 +1,6 @@
 """The live upstreams and their health, under one clock. Everybody who sends, asks here for leave and reports back."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 
 from proxy.clock import Clock
 from proxy.core.breaker import UNCOUNTED, Permit, Refusal, State, Transition
@@ -65,8 +64,7 @@ class Pool:
     async def close(self) -> None:
         """Close every upstream's connections."""
         for upstream in self:
-            with suppress(OSError):
-                await upstream.close()
+            await upstream.close()
 
     def _publish(self, key: Key, transition: Transition) -> None:
         before, after, cause = transition.before, transition.after, transition.cause

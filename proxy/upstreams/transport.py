@@ -24,7 +24,7 @@ from proxy.upstreams.failure import AttemptFailed, bounded
 from proxy.upstreams.idle import TICK_SECONDS, IdlePool
 from proxy.upstreams.upload import in_chunks, of_length
 from proxy.wire import http1
-from proxy.wire.headers import Fields
+from proxy.wire.headers import Fields, as_bytes
 
 __all__ = ["AttemptFailed", "Dispatch", "Exchange", "Outgoing", "Sink", "Transport", "bounded"]
 
@@ -84,12 +84,7 @@ class Transport:
         never before it has returned.
         """
         dispatch = Dispatch(self, head, body, sink, connect_seconds, is_head_request)
-        connection = self._idle.take()
-        if connection is None:
-            self._dial(dispatch)
-        else:
-            dispatch.phases.is_reused = True
-            dispatch.start(connection)
+        self.again(dispatch)
         return dispatch
 
     def again(self, dispatch: Dispatch) -> None:
@@ -117,7 +112,7 @@ class Transport:
     def _render(self, outgoing: Outgoing) -> tuple[bytes, bytes | AsyncIterator[bytes]]:
         """Head and framed body. Raises AttemptFailed."""
         fields, body = _framed(outgoing)
-        target = self.prefix + outgoing.target.encode("utf-8", "surrogateescape")
+        target = self.prefix + as_bytes(outgoing.target)
         try:
             return http1.render_request_head(outgoing.method, target, self.host, fields), body
         except http1.Malformed as error:

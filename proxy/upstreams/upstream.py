@@ -118,7 +118,7 @@ class Upstream:
         if head is None or extra:
             replaced = _INSPECTED | {name.lower() for name, _ in extra}
             fields = self._fields(Call(call.method, call.target, headers.without(call.fields, replaced) + extra, None))
-            target = self._transport.prefix + call.target.encode("utf-8", "surrogateescape")
+            target = self._transport.prefix + headers.as_bytes(call.target)
             head = http1.render_request_head(call.method, target, self._transport.host, fields)[:-2]
             if not extra:
                 call.rendered[self.name] = head
@@ -154,7 +154,7 @@ class Upstream:
 
 
 def _framing(call: Call) -> Fields:
-    """A body of known length that is streamed through keeps its length; the client library frames everything else."""
+    """A body of known length that is streamed through keeps its length; the transport frames everything else."""
     if not isinstance(call.body, AsyncIterator):
         return []
     return [(name, value) for name, value in call.fields if name.lower() == "content-length"]

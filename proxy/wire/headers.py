@@ -23,6 +23,23 @@ HOP_BY_HOP = frozenset(
 
 VIA = "1.1 hotspare"
 
+STAY_HERE = "|".join(["content-length", "via", "x-hotspare-[a-z-]*", *sorted(HOP_BY_HOP)])
+"""A pattern: the fields of an answer that do not pass, because they are one connection's, or ours to say."""
+
+TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+"""A pattern: a method or a field's name (RFC 9110, section 5.6.2)."""
+
+
+def as_text(raw: bytes) -> str:
+    """UTF-8, and other bytes as surrogates, so that `as_bytes` gives the same bytes again. aiohttp does likewise."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def as_bytes(text: str) -> bytes:
+    """The bytes that `as_text` was given."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 CREDENTIALS = frozenset({"authorization", "api-key", "x-api-key", "openai-organization", "openai-project", "cookie"})
 """What a client sends to say who it is. It goes to the upstream that it was meant for, or nowhere."""
 

@@ -11,24 +11,22 @@ from typing import ClassVar, Protocol
 import msgspec
 
 from proxy.errors import HotspareError
-from proxy.wire.headers import Fields
+from proxy.wire.headers import STAY_HERE, TOKEN, Fields, as_bytes, as_text
 
 MAX_HEAD_BYTES = 64 * 1024
 """Clouds send 1-3 KiB, most of it cookies and policies of the edge. curl takes 300 KiB, h11 16 KiB, nginx 4-8 KiB."""
 MAX_TRAILER_BYTES = 16 * 1024
 _MAX_CHUNK_LINE_BYTES = 4 * 1024
 
-_TOKEN_BYTES = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
-_HEAD = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n\0]*+)?((?:\r\n" + _TOKEN_BYTES + rb":[^\r\n\0]*+)*+)")
-_SPECIAL = rb"(?!(?:content-length|transfer-encoding|connection|keep-alive|trailer|upgrade|te|via|proxy-|x-hotspare-))"
-_PLAIN = rb"((?:\r\n" + _SPECIAL + _TOKEN_BYTES + rb":[^\r\n\0]*+)*+)"
+_HEAD = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n\0]*+)?((?:\r\n" + TOKEN + rb":[^\r\n\0]*+)*+)")
+_PLAIN = rb"((?:\r\n(?!(?:" + STAY_HERE.encode() + rb"):)" + TOKEN + rb":[^\r\n\0]*+)*+)"
 _SIZED_HEAD = re.compile(
     rb"HTTP/1\.1 ([1-9][0-9]{2})(?: [^\r\n\0]*+)?" + _PLAIN + rb"\r\ncontent-length: ?([0-9]{1,18})" + _PLAIN,
     re.IGNORECASE,
 )
 """What nearly every unstreamed answer has: one length, and nothing else that concerns its framing or its connection."""
 _FIELD = re.compile(rb"\r\n([^:]++):[ \t]*+([^\r]*+)")
-_TRAILERS = re.compile(rb"(?:" + _TOKEN_BYTES + rb":[^\r\n\0]*+\r\n)*+")
+_TRAILERS = re.compile(rb"(?:" + TOKEN + rb":[^\r\n\0]*+\r\n)*+")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*+([0-9]{1,18})[ \t]*+(?=\r\n|\Z)")
 _CHUNK_LINE = re.compile(rb"\r\n([0-9A-Fa-f]{1,15})[ \t]*+(?:;[^\r\n\0]*+)?\r\n")
 _ONE_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
@@ -64,8 +62,8 @@ class ResponseHead(msgspec.Struct, eq=False, gc=False):
 
     @property
     def fields(self) -> Fields:
-        """The pairs as text: UTF-8, and other bytes as surrogates, so that encoding gives the same bytes again."""
-        return [(_text(name), _text(value)) for name, value in self.pairs]
+        """The pairs as text."""
+        return [(as_text(name), as_text(value)) for name, value in self.pairs]
 
     def has(self, name: bytes) -> bool:
         """Whether there is such a field; `name` in lower case."""
@@ -79,10 +77,6 @@ class ResponseHead(msgspec.Struct, eq=False, gc=False):
         start += len(name) + 3
         end = self.lower.find(b"\r\n", start)
         return (self.block[start:end] if end >= 0 else self.block[start:]).strip(b" \t")
-
-    def is_repeated(self, name: bytes) -> bool:
-        """Whether a field stands there more than once; `name` in lower case."""
-        return self.lower.count(b"\r\n%b:" % name) > 1
 
     def tokens(self, name: bytes) -> list[bytes]:
         """All elements of a field that is a comma-separated list, in lower case; `name` likewise."""
@@ -130,10 +124,6 @@ def check_partial_head(data: bytes) -> None:
         raise Malformed("head too large")
     if data[: len(_BEGINNING)] != _BEGINNING[: len(data)]:
         raise Malformed("status line")
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
 
 
 # ---- where a body ends
@@ -294,7 +284,7 @@ def _size(lower: bytes, at: int) -> int:
 
 # ---- a request
 
-_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TOKEN = re.compile(TOKEN)
 _TARGET = re.compile(rb"[^\x00-\x20\x7f]+")
 _VALUE = re.compile(rb"[^\r\n\0]*")
 LAST_CHUNK = b"0\r\n\r\n"
@@ -307,15 +297,11 @@ def render_request_head(method: str, target: bytes, host: bytes, fields: Iterabl
         raise Malformed("request line")
     lines = [b"%b %b HTTP/1.1" % (verb, target), b"Host: " + host]
     for name, value in fields:
-        raw_name, raw_value = _raw(name), _raw(value)
+        raw_name, raw_value = as_bytes(name), as_bytes(value)
         if not _TOKEN.fullmatch(raw_name) or not _VALUE.fullmatch(raw_value):
             raise Malformed("request field")
         lines.append(raw_name + b": " + raw_value)
     return b"\r\n".join(lines) + b"\r\n\r\n"
-
-
-def _raw(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
 
 
 def encode_chunk(data: bytes) -> bytes:

@@ -10,20 +10,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from proxy.wire.headers import Fields
+from proxy.wire.headers import TOKEN, Fields, as_text
 
 MAX_HEAD_BYTES = 16 * 1024
 
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _HEAD = re.compile(
     rb"POST (/v1/(?:chat/completions|completions|embeddings)) HTTP/1\.1((?:\r\n"
-    + _TOKEN
+    + TOKEN
     + rb":[\t\x20-\x7e\x80-\xff]*)+)"
 )
 _FIELD = re.compile(rb"\r\n([^:]+):[\t ]*([^\r]*)")
 _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?(\d{1,10})(?=\r\n)")
 _ANY_HEAD = re.compile(
-    rb"(?!CONNECT )" + _TOKEN + rb" [\x21-\x7e]+ HTTP/1\.1((?:\r\n" + _TOKEN + rb":[\t\x20-\x7e\x80-\xff]*)+)\r\n\r\n"
+    rb"(?!CONNECT )" + TOKEN + rb" [\x21-\x7e]+ HTTP/1\.1((?:\r\n" + TOKEN + rb":[\t\x20-\x7e\x80-\xff]*)+)\r\n\r\n"
 )
 _ODD_FRAMING = re.compile(rb"\r\n(?:transfer-encoding|upgrade|expect|connection)[\t ]*:", re.IGNORECASE)
 _ANY_LENGTH = re.compile(rb"\r\ncontent-length[\t ]*:[\t ]*(\d{1,10})[\t ]*(?=\r\n)", re.IGNORECASE)
@@ -103,8 +102,8 @@ def read(head: bytes) -> PlainHead | None:
     match = _HEAD.fullmatch(head)
     if match is None:
         return None
-    fields = [(_text(name), _text(value.rstrip(b" \t"))) for name, value in _FIELD.findall(match[2])]
-    return PlainHead(_text(match[1]), fields) if _is_plain(fields) else None
+    fields = [(as_text(name), as_text(value.rstrip(b" \t"))) for name, value in _FIELD.findall(match[2])]
+    return PlainHead(as_text(match[1]), fields) if _is_plain(fields) else None
 
 
 def is_whole(data: bytes) -> bool:
@@ -132,8 +131,3 @@ def _is_plain(fields: Fields) -> bool:
 
 def _is_json(content_type: str) -> bool:
     return content_type.partition(";")[0].strip() == "application/json"
-
-
-def _text(raw: bytes) -> str:
-    """As aiohttp decodes a field, so that either way in shows the same text."""
-    return raw.decode("utf-8", "surrogateescape")

@@ -34,6 +34,8 @@ class EventReader:
         """All whole events that are complete now, as one block; empty if there is none."""
         if self.rest:
             data = self.rest + data
+        elif data.endswith(b"\n\n"):  # as events mostly come
+            return data
         end = end_of_last_event(data)
         self.rest = data[end:]
         return data if end == len(data) else data[:end]

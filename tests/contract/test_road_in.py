@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from proxy.wire.peek import Peek, peek
 from tests.contract.ways_in import CHAT, GOOD, PLAIN, STREAMED, Ways, alone, both_ways
 from tests.fakes.behaviour import Behaviour
 from tests.integration.raw import request
@@ -256,3 +257,16 @@ async def test_requests_that_do_not_wait_are_answered_the_same(name: str, is_at_
 async def test_plain_request_with_nonsense_behind_it_is_answered_before_the_nonsense_is_refused(ways: Ways) -> None:
     by_lane = await ways.lane.play([PLAIN + b"hello\r\n\r\n"], 2)
     assert (by_lane.statuses, by_lane.is_open) == ((200, 400), False)
+
+
+async def test_mistake_of_ours_in_a_request_that_did_not_wait_leaves_nothing_behind(
+    ways: Ways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def peek_at_one(body: bytes) -> Peek:
+        if body == STREAMED:
+            raise RuntimeError("a mistake")
+        return peek(body)
+
+    monkeypatch.setattr("proxy.server.relay.peek", peek_at_one)
+    seen = await ways.lane.play([PLAIN + request("POST", CHAT, STREAMED)])
+    assert (seen.statuses, seen.is_open, ways.lane.hotspare._in_flight.count) == ((200,), False, 0)

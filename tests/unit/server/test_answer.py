@@ -81,6 +81,13 @@ def test_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
     assert caught.value.outcome == Outcome(Kind.BAD_ANSWER, 200, detail="answer too large")
 
 
+def test_answer_that_is_too_large_in_one_piece_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_ANSWER_BYTES", 100)
+    with pytest.raises(AttemptFailed) as caught:
+        whole().take(b"x" * 101)
+    assert caught.value.outcome == Outcome(Kind.BAD_ANSWER, 200, detail="answer too large")
+
+
 def test_whole_answer_that_is_cut_keeps_its_failure() -> None:
     answer = whole()
     answer.take(ANSWER)
@@ -201,6 +208,12 @@ def test_how_the_connection_went_matters_only_to_a_stream_that_was_not_at_its_en
 def test_keep_alives_do_not_push_the_finish_out_of_sight(count: int) -> None:
     answer, _ = stream(TEXT, STOP, *[PING] * count)
     assert answer.broken(CUT).kind is Kind.OK
+
+
+@pytest.mark.parametrize(("piece", "is_keep_alive"), [(PING, True), (PING + TEXT, False), (TEXT, False)])
+def test_answer_tells_a_keep_alive_from_content(piece: bytes, is_keep_alive: bool) -> None:
+    answer, _ = stream(TEXT, piece)
+    assert answer.is_keep_alive is is_keep_alive
 
 
 def test_memory_of_a_stream_is_given_back_when_it_is_over() -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -80,6 +80,7 @@ class Trip:
         gate: FakeGate | None = None,
         body: bytes = b'{"model":"gpt-5"}',
         is_probed: bool = True,
+        on_end: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.clock = FakeClock()
         self.deadlines = FakeDeadlines(self.clock)
@@ -111,9 +112,14 @@ class Trip:
         asked = call(("authorization", "Bearer sk-client"), ("x-hotspare-client", "forged"), body=body)
         means = Means(self.pool, Facilities(self.clock, self.deadlines, Budget()), self.events.append)
         self.reply = Reply(self.client)
+
+        def end(status: int) -> None:
+            self.ended.append(status)
+            on_end(status)
+
         question = Question(asked, "gpt-5", is_stream)
         plan = Plan(candidates, {})
-        self.drive = Drive(means, self.account, question, plan, opening, self.reply, self.ended.append)
+        self.drive = Drive(means, self.account, question, plan, opening, self.reply, end)
 
     def at(self, name: str) -> FakeDispatch:
         """What was sent to an upstream last."""
@@ -500,3 +506,30 @@ def test_mistake_of_ours_when_time_is_up_leaves_no_client_waiting(monkeypatch: p
     monkeypatch.setattr("proxy.server.drive.unavailable", failing)
     trip.deadlines.advance(DEADLINE_SECONDS)
     assert (trip.status, is_told(trip)) == (500, True)
+
+
+def test_mistake_after_the_end_is_told_and_ends_nothing_twice() -> None:
+    trip = Trip(on_end=failing)
+    trip.drive.begin()
+    trip.at("acme").answer(ANSWER)
+    faults = [event for event in trip.events if isinstance(event, FaultCaught)]
+    assert (trip.ended, len(faults), trip.kinds) == ([200], 1, [("acme", Kind.OK)])
+
+
+def test_mistake_after_the_end_hangs_up_behind_the_answer() -> None:
+    trip = Trip(on_end=failing)
+    trip.drive.begin()
+    trip.at("acme").answer(ANSWER)
+    assert (trip.body, trip.client.is_closing(), trip.client.is_aborted) == (ANSWER, True, False)
+
+
+def test_client_that_leaves_before_anything_was_sent_ends_the_request_too() -> None:
+    trip = Trip()
+    trip.drive.client_gone()
+    trip.drive.client_gone()
+    assert (trip.ended, trip.account.result, trip.attempts) == ([CLIENT_GONE], Result.CLIENT_GONE, [])
+
+
+def test_request_that_nobody_can_take_is_given_up_at_once() -> None:
+    trip = begun(names=())
+    assert (trip.status, trip.ended, trip.account.attempts) == (503, [503], 0)

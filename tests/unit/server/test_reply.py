@@ -77,6 +77,14 @@ def test_nothing_is_written_to_a_connection_that_is_gone() -> None:
     assert client.writes == []
 
 
+def test_connection_that_is_hung_up_has_sent_what_was_written() -> None:
+    client = FakeClient()
+    reply = Reply(client)
+    reply.whole(200, LINES, b"{}")
+    reply.hang_up()
+    assert (client.is_closing(), client.is_aborted, client.written[-2:]) == (True, False, b"{}")
+
+
 def test_stream_that_is_cut_has_no_end() -> None:
     client = FakeClient()
     reply = Reply(client)

@@ -8,7 +8,7 @@ from proxy.core.failover import GiveUp, Tried
 from proxy.core.outcome import Kind
 from proxy.errors import RequestInvalid
 from proxy.server.account import Account
-from proxy.server.response import Answer, answer_fields, answer_lines, error_answer, refusal, unavailable
+from proxy.server.response import OwnAnswer, answer_fields, answer_lines, error_answer, refusal, unavailable
 from proxy.telemetry.events import Endpoint, Result
 from tests.unit.stand_ins import response_head
 
@@ -19,7 +19,7 @@ def account() -> Account:
     return Account("req-1", Endpoint.CHAT, "POST", started_at=0.0, upstream="acme", model="gpt-5")
 
 
-def error(answer: Answer) -> dict[str, object]:
+def error(answer: OwnAnswer) -> dict[str, object]:
     found: dict[str, object] = json.loads(answer.body)["error"]
     return found
 

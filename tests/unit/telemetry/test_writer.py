@@ -19,13 +19,15 @@ from tests.unit.stand_ins import request_ended
 
 
 class Stuck(io.StringIO):
-    """Takes nothing until it is told to."""
+    """Takes nothing until it is told to. Tells when somebody wants to write."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.is_wanted = threading.Event()
         self.is_reading = threading.Event()
 
     def write(self, text: str) -> int:
+        self.is_wanted.set()
         self.is_reading.wait()
         return super().write(text)
 
@@ -123,10 +125,12 @@ def test_reader_that_stopped_reading_stops_nobody() -> None:
     stream = Stuck()
     with log.configured("human", "info", stream):
         sink = log.LogSink()
+        sink(request_ended())
+        assert stream.is_wanted.wait(10)  # from here on the writer hangs, and takes nothing out of the ring
         for _ in range(2 * RING_LINES):
             sink(request_ended())
         stream.is_reading.set()
-    assert "log lines dropped count=" in stream.getvalue()
+    assert f"log lines dropped count={RING_LINES}" in stream.getvalue().splitlines()[-1]
 
 
 SILENT_PIPE = """

@@ -29,6 +29,16 @@ def test_half_event_is_completed_by_what_comes() -> None:
     assert reader.rest == b"data"
 
 
+def test_events_behind_half_of_one_are_not_taken_for_all() -> None:
+    reader = sse.EventReader()
+    assert [reader.feed(part) for part in (b"data: a", b"b\n\n", b"data: c\n\n")] == [
+        b"",
+        b"data: ab\n\n",
+        b"data: c\n\n",
+    ]
+    assert reader.rest == b""
+
+
 def test_blank_line_that_comes_in_two_parts_ends_the_event() -> None:
     reader = sse.EventReader()
     assert [reader.feed(part) for part in (b"data: x\r\n\r", b"\n")] == [b"", b"data: x\r\n\r\n"]
