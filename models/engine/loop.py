@@ -331,12 +331,20 @@ class Engine(Generic[SamplerT]):
 
     def _arrange(self) -> None:
         """Hand over what need not be read twice; empty what is of no use any more."""
-        for slot in self._scheduler.take_emptied():
-            self._backend.forget(slot)
+        while move := self._scheduler.take_move():
+            self._empty()
+            sequence, before = move
+            is_done = self._backend.inherit(before, sequence.slot, sequence.position)
+            self._scheduler.moved(sequence, before, is_done=is_done)
+        self._empty()
         for sequence, found in self._scheduler.inherit():
             is_done = self._backend.inherit(found.slot, sequence.slot, found.tokens)
             self._scheduler.inherited(sequence, found, is_done=is_done)
             self._totals.inherited += found.tokens if is_done else 0
+
+    def _empty(self) -> None:
+        for slot in self._scheduler.take_emptied():
+            self._backend.forget(slot)
 
     def _perform(self, chunks: list[Chunk]) -> None:
         started_at = self._clock()

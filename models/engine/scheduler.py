@@ -76,7 +76,7 @@ class Scheduler:
         """Prompts to be read in idle moments."""
         self._running: list[Sequence] = []
         """In the order of their admission."""
-        self._slots = Slots(layout.slots)
+        self._slots = Slots(layout.slots, is_packed=layout.pool_tokens is None)
 
     @property
     def queued(self) -> int:
@@ -222,14 +222,19 @@ class Scheduler:
 
     def _settle(self, sequence: Sequence, inheritance: Inheritance | None) -> None:
         """Give it a slot: that of its inheritance where nothing else is lost by it, or where there is no other."""
-        source = inheritance.slot if inheritance is not None and inheritance.reader is None else None
-        slot = None if source is not None and self._is_superseded(source, sequence) else self._slots.take(source)
+        source = inheritance.kept_in if inheritance is not None and inheritance.reader is None else None
+        is_superseded = source is not None and self._is_superseded(source, sequence)
+        slot = None if is_superseded and not self._is_packed else self._slots.take(source)
         if slot is None:
             assert source is not None, "at most as many run as there are slots"
             self._slots.adopt(source)
             slot = source
         sequence.slot, sequence.inheritance = slot, inheritance
         self._running.append(sequence)
+
+    @property
+    def _is_packed(self) -> bool:
+        return self._layout.pool_tokens is None
 
     def _is_superseded(self, slot: int, sequence: Sequence) -> bool:
         """Whether all that is kept there is a part of the new sequence: a dialogue goes on."""
@@ -258,13 +263,13 @@ class Scheduler:
         length = min(common_prefix(heir.tokens, kept.tokens), heir.inheritable)
         if not self._layout.can_cut and length < len(kept.tokens):
             return None
-        return Inheritance(slot, length, None) if length >= MIN_TOKENS else None
+        return Inheritance(length, kept_in=slot) if length >= MIN_TOKENS else None
 
     def _from_reader(self, heir: Sequence, reader: Sequence) -> Inheritance | None:
         length = min(common_prefix(heir.tokens, reader.tokens), heir.inheritable)
         if not self._layout.can_cut and reader.position > length:
             return None
-        return Inheritance(reader.slot, length, reader) if length >= MIN_TOKENS else None
+        return Inheritance(length, reader=reader) if length >= MIN_TOKENS else None
 
     # ---- what need not be read twice
 
@@ -284,23 +289,40 @@ class Scheduler:
         """Whether it is still there, or still on its way."""
         if found.reader is not None:
             return self._layout.can_cut or found.reader.position <= found.tokens
-        if found.slot in self._slots.kept:
-            holder = self._slots.kept[found.slot].tokens
+        if found.kept_in in self._slots.kept:
+            holder = self._slots.kept[found.kept_in].tokens
         else:  # or the sequence that has moved in there will take it over
-            heirs = [each for each in self._running if each.inheritance and each.inheritance.slot == each.slot]
-            holder = next((each.tokens for each in heirs if each.slot == found.slot), [])
+            heirs = [each for each in self._running if each.inheritance and each.inheritance.kept_in == each.slot]
+            holder = next((each.tokens for each in heirs if each.slot == found.kept_in), [])
         return common_prefix(holder, heir.tokens) >= found.tokens
 
     def inherited(self, sequence: Sequence, found: Inheritance, *, is_done: bool) -> None:
         """The model holds the prefix for the heir, or could not: then the heir's slot is empty."""
         sequence.inheritance = None
         sequence.position = sequence.inherited = found.tokens if is_done else 0
-        if found.slot in self._slots.kept:
-            self._slots.touch(found.slot)
+        if found.kept_in in self._slots.kept:
+            self._slots.touch(found.kept_in)
 
     def take_emptied(self) -> list[int]:
         """The slots that have to be emptied now."""
         return self._slots.take_emptied()
+
+    def take_move(self) -> tuple[Sequence, int] | None:
+        """A running sequence that fills a gap below it, and the slot where it lay until now; tell `moved`."""
+        last = max(self._running, key=lambda each: each.slot, default=None)
+        if last is None or not last.is_decoding:
+            return None
+        slot = self._slots.take_below(last.slot)
+        if slot is None:
+            return None
+        before, last.slot = last.slot, slot
+        return last, before
+
+    def moved(self, sequence: Sequence, before: int, *, is_done: bool) -> None:
+        """The model holds it in its new slot, or could not: then it has everything to read again."""
+        self._slots.release(before)
+        if not is_done:
+            sequence.forget()
 
     # ---- what the next step reads
 

@@ -99,12 +99,17 @@ class Inheritance:
     """A prefix that somebody else has read or is about to read.
 
     Attributes:
-        slot: where it lies.
         tokens: its length.
-        reader: the running sequence that reads it; None if it lies there complete.
+        kept_in: the slot where it lies complete; -1 while `reader` is at it.
+        reader: the running sequence that reads it.
 
     """
 
-    slot: int
     tokens: int
-    reader: Sequence | None
+    kept_in: int = -1
+    reader: Sequence | None = None
+
+    @property
+    def slot(self) -> int:
+        """Where it lies."""
+        return self.kept_in if self.reader is None else self.reader.slot

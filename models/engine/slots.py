@@ -1,6 +1,7 @@
 """The model's ids for sequences: which are free, and which still hold what a sequence that ended has read.
 
-Running sequences take the lowest ids, since with a split cache llama.cpp computes neighbours together.
+With a split cache llama.cpp computes together only what has neighbouring ids, so there running sequences are packed at
+the low end, even where that costs what was kept.
 """
 
 from collections import OrderedDict
@@ -26,11 +27,13 @@ class Slots:
 
     Args:
         count: how many there are.
+        is_packed: always give out the lowest.
 
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, is_packed: bool) -> None:
         self._free = set(range(count))
+        self._is_packed = is_packed
         self._kept: OrderedDict[int, Kept] = OrderedDict()
         self._emptied: list[int] = []
 
@@ -44,16 +47,28 @@ class Slots:
         """How many tokens are kept in all; shared ones count for each."""
         return sum(len(kept.tokens) for kept in self._kept.values())
 
-    def take(self, besides: int | None = None) -> int | None:
-        """The lowest free slot, else the one that was kept longest and is not `besides`; None if there is no other."""
-        if not self._free:
-            victim = next((slot for slot in self._kept if slot != besides), None)
-            if victim is None:
-                return None
-            self.drop(victim)
-        slot = min(self._free)
+    def take(self, source: int | None = None) -> int | None:
+        """A slot for a sequence that inherits what is kept in `source`. None: there is no other place than that one."""
+        slot = self._lowest() if self._is_packed else self._cheapest(source)
+        if slot is None or slot == source:
+            return None
+        if slot in self._kept:
+            self.drop(slot)
         self._free.remove(slot)
         return slot
+
+    def _lowest(self) -> int:
+        return min([*self._free, *self._kept])
+
+    def _cheapest(self, source: int | None) -> int | None:
+        """A free one, else the one that was longest of no use."""
+        return min(self._free) if self._free else next((slot for slot in self._kept if slot != source), None)
+
+    def take_below(self, slot: int) -> int | None:
+        """A place for a running sequence that leaves a gap below it; None if there is no gap, or it does not matter."""
+        if not self._is_packed or not (self._free or self._kept) or self._lowest() > slot:
+            return None
+        return self.take()
 
     def adopt(self, slot: int) -> None:
         """Take a slot together with what is kept there. KeyError if nothing is."""

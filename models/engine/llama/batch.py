@@ -38,6 +38,8 @@ class Batch:
     def _write(self, chunk: Chunk, start: int, end: int) -> None:
         if end > self.capacity:
             raise ValueError(f"a step of {end} tokens where {self.capacity} fit")  # aborts
+        if not 0 <= chunk.slot < self._slot_ids.size:
+            raise ValueError(f"slot {chunk.slot} where there are {self._slot_ids.size}")  # would be somebody else's
         self._tokens[start:end] = chunk.tokens
         self._positions[start:end] = np.arange(chunk.position, chunk.position + end - start)
         self._slot_pointers[start:end] = self._slot_ids.ctypes.data + self._slot_ids.itemsize * chunk.slot

@@ -77,7 +77,7 @@ class Model:
     @property
     def kv_bytes_per_token(self) -> int:
         """Keys and values of one token over all layers, in 16 bits each; an estimate where layers differ."""
-        heads: int = api.llama_model_n_head_kv(self.handle)
+        heads: int = api.llama_model_n_head_kv(self.handle) or api.llama_model_n_head(self.handle)
         layers: int = api.llama_model_n_layer(self.handle)
         usual: int = api.llama_model_n_embd(self.handle) // max(api.llama_model_n_head(self.handle), 1)
         width = self._number("attention.key_length", usual) + self._number("attention.value_length", usual)
