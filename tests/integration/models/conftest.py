@@ -12,7 +12,7 @@ from tests.model_child import Child
 
 @pytest.fixture(scope="session")
 def server(model_file: Path) -> Iterator[Child]:
-    child = Child("--queue", "4")
+    child = Child("--queue", "4", "--deterministic")  # the same seed gives the same text, whatever was kept
     child.lines_until("ready")
     yield child
     child.close()

@@ -1,0 +1,146 @@
+"""The real server under several clients at once."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import ClientSession
+
+from tests.integration.models.conftest import until_idle
+from tests.model_child import Child
+
+pytestmark = [pytest.mark.model, pytest.mark.slow]
+
+NAME = "smollm2-135m-instruct"
+SYSTEM = "You are the assistant of a shop that sells bicycles, and you answer in one short sentence. " * 6
+
+
+@pytest.fixture(scope="module")
+def crowd_server(model_file: Path) -> Iterator[Child]:
+    child = Child("--allow-grammars", "--parallel", "4", "--context", "1024")
+    child.lines_until("ready")
+    yield child
+    child.close()
+
+
+@pytest.fixture
+async def crowd(crowd_server: Child) -> AsyncIterator[ClientSession]:
+    connector = aiohttp.UnixConnector(path=crowd_server.socket, limit=0)
+    async with aiohttp.ClientSession("http://model", connector=connector) as session:
+        yield session
+        await until_idle(session)
+
+
+async def ask(
+    session: ClientSession, question: str, client: str = "a", system: str = SYSTEM, **fields: Any
+) -> tuple[int, Any]:
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
+    body = {"model": NAME, "messages": messages, "max_tokens": 8, "temperature": 0} | fields
+    async with session.post("/v1/chat/completions", json=body, headers={"x-hotspare-client": client}) as answer:
+        return answer.status, await answer.json()
+
+
+async def health(session: ClientSession) -> Any:
+    async with session.get("/health") as answer:
+        return await answer.json()
+
+
+async def test_burst_reads_its_common_beginning_once(crowd: ClientSession) -> None:
+    before = await health(crowd)
+    answers = await asyncio.gather(*[ask(crowd, f"Question {number}?", "burst") for number in range(6)])
+    after = await health(crowd)
+    prompts = sum(body["usage"]["prompt_tokens"] for _, body in answers)
+    read = after["read_tokens"] - before["read_tokens"]
+    inherited = after["inherited_tokens"] - before["inherited_tokens"]
+    assert [status for status, _ in answers] == [200] * 6
+    assert read + inherited == prompts
+    assert read < prompts / 3
+
+
+async def test_clients_do_not_share_what_they_ask(crowd: ClientSession) -> None:
+    await ask(crowd, "Same?", "one")
+    before = await health(crowd)
+    await ask(crowd, "Same?", "another")
+    assert (await health(crowd))["inherited_tokens"] == before["inherited_tokens"]
+
+
+async def test_streams_run_side_by_side(crowd: ClientSession) -> None:
+    told: asyncio.Queue[int] = asyncio.Queue()
+
+    async def stream(number: int) -> None:
+        messages = [{"role": "user", "content": f"Tell story {number}."}]
+        body = {"model": NAME, "messages": messages, "max_tokens": 12, "stream": True, "ignore_eos": True}
+        async with crowd.post("/v1/chat/completions", json=body) as answer:
+            async for line in answer.content:
+                if b'"content":"' in line:
+                    told.put_nowait(number)
+
+    await asyncio.gather(stream(0), stream(1), stream(2))
+    order = [told.get_nowait() for _ in range(told.qsize())]
+    first_end = min(len(order) - 1 - order[::-1].index(number) for number in range(3))
+    assert set(order[:first_end]) == {0, 1, 2}
+
+
+async def test_request_that_cannot_begin_in_time_is_refused_with_the_wait(crowd: ClientSession) -> None:
+    long = {"max_tokens": 300, "ignore_eos": True}
+    crowding = [asyncio.create_task(ask(crowd, f"Busy {number}", **long)) for number in range(12)]
+    while (await health(crowd))["queued"] < 8:
+        await asyncio.sleep(0.01)
+    body = {"model": NAME, "messages": [{"role": "user", "content": "Now!"}], "max_tokens": 4}
+    async with crowd.post("/v1/chat/completions", json=body, headers={"x-hotspare-deadline-seconds": "0.2"}) as answer:
+        refusal = await answer.json()
+        assert answer.status == 503
+        assert int(answer.headers["Retry-After"]) >= 1
+    assert not any(task.done() for task in crowding)
+    assert "deadline" in refusal["error"]["message"]
+    for task in crowding:
+        task.cancel()
+    await asyncio.gather(*crowding, return_exceptions=True)
+
+
+async def test_primed_beginning_need_not_be_read_again(crowd: ClientSession) -> None:
+    system = "Primed: " + SYSTEM
+    body = {"model": NAME, "messages": [{"role": "system", "content": system}]}
+    async with crowd.post("/prime", json=body, headers={"x-hotspare-client": "primed"}) as answer:
+        primed = (await answer.json())["tokens"]
+        assert answer.status == 202
+    await until_idle(crowd)
+    before = await health(crowd)
+    await ask(crowd, "What do you sell?", "primed", system)
+    assert (await health(crowd))["inherited_tokens"] - before["inherited_tokens"] >= primed
+    assert primed > 50
+
+
+@pytest.mark.parametrize("delivered", ["", " 13", " 13,", " 13, 1", " 13, 14, 15", " 13, 14, 15, "])
+async def test_text_goes_on_exactly_behind_what_was_delivered(crowd: ClientSession, delivered: str) -> None:
+    counted = ", ".join(map(str, range(1, 13))) + ","
+    body = {"model": NAME, "prompt": counted, "delivered_text": delivered, "max_tokens": 20, "temperature": 0}
+    async with crowd.post("/v1/completions", json=body) as answer:
+        text = (await answer.json())["choices"][0]["text"]
+    assert (delivered + text).startswith(" 13, 14, 15, 16")
+
+
+async def test_grammar_is_followed_beside_free_answers(crowd: ClientSession) -> None:
+    grammar = 'root ::= "{\\"colour\\": \\"" ("red" | "green") "\\"}"'
+    free, (status, bound) = await asyncio.gather(
+        ask(crowd, "Name a colour."), ask(crowd, "Name a colour.", grammar=grammar, max_tokens=30)
+    )
+    assert (free[0], status) == (200, 200)
+    assert json.loads(bound["choices"][0]["message"]["content"])["colour"] in {"red", "green"}
+    assert bound["choices"][0]["finish_reason"] == "stop"
+
+
+async def test_broken_grammar_is_named(crowd: ClientSession) -> None:
+    status, body = await ask(crowd, "Name a colour.", grammar="root ::= (")
+    assert status == 400
+    assert body["error"]["param"] == "grammar"
+
+
+async def test_only_one_answer_can_be_continued(crowd: ClientSession) -> None:
+    status, body = await ask(crowd, "Name a colour.", delivered_text="Re", n=2)
+    assert status == 400
+    assert body["error"]["param"] == "n"
