@@ -25,7 +25,7 @@ PROGRESS = awk '\
   /Successfully installed.* hotspare/ { print "    installed"; fflush() } \
   /ERROR|error:|fatal/ { print "    " $$0; fflush() }'
 
-.PHONY: help serve test lint bench guard curves serving check clean
+.PHONY: help serve test lint bench guard curves serving check clean soak
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -62,6 +62,9 @@ curves: $(VENV)/.installed-dev
 serving: $(VENV)/.installed-dev $(VENV)/.model
 	$(BIN)/python -m tests.bench.serving \
 	  --launch hotspare='$(BIN)/hotspare model serve --model $(MODEL) --listen 127.0.0.1:{port}' $(OTHERS)
+
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.bench.soak --requests 10000
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -16,6 +16,12 @@ _MEMORY: Final = 0.2
 _LEAST_PREFILL: Final = 32
 """Fewer tokens do not fill the processor, so they tell nothing, and would make a prompt take for ever."""
 
+_FIRST_PREFILL: Final = 128
+"""Before anything is known."""
+
+_PATIENCE: Final = 4
+"""So many times longer may a step take for which no stream waits: cancels and newcomers do wait for it."""
+
 DEFAULT_ANSWER_TOKENS: Final = 200
 
 
@@ -65,10 +71,11 @@ class Pace:
 
     def budget(self, decoding: int) -> int:
         """How many tokens of prompts the next step may read beside so many running streams."""
-        if not decoding or not self._prefill_seconds:
-            return self.step_tokens - decoding
-        affordable = int((self._target_seconds - self.step_seconds(decoding)) / self._prefill_seconds)
-        return min(max(affordable, _LEAST_PREFILL), self.step_tokens - decoding)
+        room = self.step_tokens - decoding
+        if not self._prefill_seconds:
+            return min(_FIRST_PREFILL, room)
+        seconds = self._target_seconds - self.step_seconds(decoding) if decoding else self._target_seconds * _PATIENCE
+        return min(max(int(seconds / self._prefill_seconds), _LEAST_PREFILL), room)
 
     def occupancy_seconds(self, sequence: Sequence, slots: int) -> float:
         """For how long a sequence will hold its slot from now on, when all slots are taken."""

@@ -8,6 +8,8 @@ from collections import deque
 
 from models.engine.sequence import Sequence
 
+_MOST_CLIENTS = 1024
+
 
 class FairQueue:
     """Waiting sequences: first come first served within a client, least served first between clients."""
@@ -42,7 +44,14 @@ class FairQueue:
         self._level = self._served[client]
         self._served[client] += sequence.cost_tokens / sequence.weight
         self.remove(sequence)
-        self._served = {name: tag for name, tag in self._served.items() if tag > self._level or name in self._lines}
+        self._forget_idle_clients()
+
+    def _forget_idle_clients(self) -> None:
+        """Nobody owes anything where nobody waits; and names come from clients, so not all can be kept."""
+        if not self._lines or len(self._served) > _MOST_CLIENTS:
+            self._served = {client: self._served[client] for client in self._lines}
+        if not self._lines:
+            self._level = 0.0
 
     def pop_newest_of_longest(self) -> Sequence:
         """The newest of the client with most sequences waiting. ValueError if nobody waits."""

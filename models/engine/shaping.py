@@ -18,11 +18,19 @@ class Shaping:
         params: what the client asked for; ids in logit_bias lie inside the vocabulary.
         vocabulary_size: length of a row.
         end_tokens: never drawn if the sequence is to ignore them.
+        suppressed: never drawn.
 
     """
 
-    def __init__(self, params: SamplingParams, vocabulary_size: int, end_tokens: Iterable[int]) -> None:
-        biases = {**params.logit_bias, **dict.fromkeys(end_tokens if params.ignore_end else (), -np.inf)}
+    def __init__(
+        self,
+        params: SamplingParams,
+        vocabulary_size: int,
+        end_tokens: Iterable[int],
+        suppressed: Iterable[int] = (),
+    ) -> None:
+        banned = (*suppressed, *(end_tokens if params.ignore_end else ()))
+        biases = {**params.logit_bias, **dict.fromkeys(banned, -np.inf)}
         self._biased = np.array(list(biases), np.intp)
         self._biases = np.array(list(biases.values()), np.float32)
         self._params = params

@@ -13,6 +13,7 @@ A stream's status line goes out when its first choice leaves the queue: until th
 """
 
 import asyncio
+import contextlib
 import math
 import os
 import secrets
@@ -219,6 +220,20 @@ async def _stream(
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
     response.content_type = "text/event-stream"
+    # A client that leaves while this writes: aiohttp cancels, but perhaps not before the next write has failed.
+    with contextlib.suppress(ConnectionResetError):
+        completion_tokens = await _tell(request, response, generation, form)
+        if completion_tokens is not None:
+            usage = form.usage(wire.Usage(prompt_tokens, completion_tokens)) if with_usage else b""
+            await response.write(usage + wire.DONE)
+        await response.write_eof()
+    return response
+
+
+async def _tell(
+    request: web.Request, response: web.StreamResponse, generation: Generation, form: wire.Form
+) -> int | None:
+    """Write what happens, up to the end of all choices; returns their tokens, or None if the stream broke off."""
     completion_tokens = 0
     try:
         async for index, event in generation.events():
@@ -232,11 +247,8 @@ async def _stream(
         if not response.prepared:
             raise
         await response.write(wire.error_event(error))
-    else:
-        usage = form.usage(wire.Usage(prompt_tokens, completion_tokens)) if with_usage else b""
-        await response.write(usage + wire.DONE)
-    await response.write_eof()
-    return response
+        return None
+    return completion_tokens
 
 
 def _told(form: wire.Form, index: int, event: Event) -> bytes:

@@ -67,6 +67,7 @@ class Model:
         self._pieces = [self._read_piece(token, buffer) for token in range(self.vocabulary_size)]
         self.longest_piece_bytes = max(map(len, self._pieces))
         self.end_tokens = frozenset(t for t in range(self.vocabulary_size) if api.llama_vocab_is_eog(self._vocab, t))
+        self.suppressed_tokens = self._read_suppressed_tokens()
         self.control_texts = tuple(filter(None, map(self._read_control_text, range(self.vocabulary_size))))
 
     @cached_property
@@ -138,6 +139,12 @@ class Model:
     def close(self) -> None:
         """Free the weights. Nothing may use the model any more."""
         api.llama_model_free(self.handle)
+
+    def _read_suppressed_tokens(self) -> frozenset[int]:
+        """What the model must never say, although it may want to."""
+        count = ctypes.c_int32()
+        found = api.llama_vocab_get_suppress_tokens(self._vocab, ctypes.byref(count))
+        return frozenset(found[: count.value]) if count.value else frozenset()
 
     def _read_piece(self, token: int, buffer: ctypes.Array[ctypes.c_char]) -> bytes:
         size = api.llama_token_to_piece(self._vocab, token, buffer, _PIECE_BYTES, 0, False)

@@ -44,7 +44,7 @@ class Sampler:
         self._params = params
         self._model = model
         self._dice = Random(params.seed)
-        self._shaping = Shaping(params, model.vocabulary_size, model.end_tokens)
+        self._shaping = Shaping(params, model.vocabulary_size, model.end_tokens, model.suppressed_tokens)
         self._healing = Healing(params.healing)
         self._grammar = Grammar(model, params.grammar) if params.grammar else None
 

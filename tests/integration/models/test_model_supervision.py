@@ -36,6 +36,50 @@ def test_start_is_told_in_order(model_file: Path) -> None:
     child.close()
 
 
+def test_child_that_is_held_loads_when_a_line_comes(model_file: Path) -> None:
+    child = Child("--context", "512", "--standby")
+    held = child.lines_until("phase")[-1]
+    beats = [child.line()["event"] for _ in range(2)]
+    child.tell(b"load\n")
+    told = child.lines_until("ready")
+    assert (held["phase"], beats) == ("standby", ["beat", "beat"])
+    assert [line["phase"] for line in told if line["event"] == "phase"] == ["loading", "warming"]
+    child.close()
+
+
+def test_line_that_comes_early_is_not_lost(model_file: Path) -> None:
+    child = Child("--context", "512", "--standby")
+    child.tell(b"load\n")
+    phases = [line["phase"] for line in child.lines_until("ready") if line["event"] == "phase"]
+    assert phases == ["standby", "loading", "warming"]
+    child.close()
+
+
+def test_end_of_stdin_and_sigterm_end_a_child_that_is_held(model_file: Path) -> None:
+    told, orphan = Child("--standby"), Child("--standby")
+    for child in (told, orphan):
+        child.lines_until("phase")
+    told.process.send_signal(signal.SIGTERM)
+    assert orphan.process.stdin is not None
+    orphan.process.stdin.close()
+    assert (told.process.wait(timeout=10), orphan.process.wait(timeout=10)) == (0, 0)
+    told.close()
+    orphan.close()
+
+
+def test_absent_file_is_told_before_anybody_wants_the_model(tmp_path: Path) -> None:
+    child = Child("--standby", "--no-pull", environ={"HOTSPARE_MODELS": str(tmp_path)})
+    assert "hotspare model pull" in child.lines_until("failed")[-1]["message"]
+    assert child.process.wait(timeout=10) == 3
+    child.close()
+
+
+def test_nobody_is_held_without_a_supervisor() -> None:
+    command = [sys.executable, "-m", "models", "serve", "--standby"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, "--supervised" in done.stderr) == (2, True)
+
+
 def test_beats_come_from_the_start_and_go_on(model_file: Path) -> None:
     child = Child("--context", "512")
     assert child.line() == {"event": "beat", "step_age_seconds": 0.0, "running": 0, "queued": 0}
