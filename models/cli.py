@@ -111,6 +111,7 @@ def _add_serve(parser: _Parser) -> None:
     parser.add_argument("--body-limit", type=_at_least(1), default=64, metavar="MIB", help="default %(default)s")
     parser.add_argument("--no-pull", action="store_true", help="fail if the model is absent instead of fetching it")
     parser.add_argument("--supervised", action="store_true", help="report on stdout, end when stdin ends")
+    parser.add_argument("--standby", action="store_true", help="with --supervised: load when a line comes on stdin")
     parser.add_argument("--log-format", choices=("json", "human"), default="human", help="default %(default)s")
     parser.add_argument("--log-level", choices=log.LEVELS, default="info", help="default %(default)s")
 
@@ -152,16 +153,19 @@ def _serve(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     log.configure(arguments.log_format, arguments.log_level)
     # Imported here: the other commands need no server.
-    from models.server.lifeline import die_with_parent
+    from models.server.lifeline import Lifeline
     from models.server.serve import run
 
     settings = _settings(arguments)
+    lifeline = Lifeline()
     if settings.is_supervised:
-        die_with_parent()
-    return run(settings)
+        lifeline.hold()
+    return run(settings, lifeline.wanted)
 
 
 def _settings(arguments: argparse.Namespace) -> ServeSettings:
+    if arguments.standby and not arguments.supervised:
+        raise UsageError("--standby waits for a supervisor: give --supervised, or leave it out")
     endpoint: Endpoint = UnixEndpoint(arguments.socket) if arguments.socket else parse_listen(arguments.listen)
     return ServeSettings(
         endpoint=endpoint,
@@ -181,6 +185,7 @@ def _settings(arguments: argparse.Namespace) -> ServeSettings:
         body_limit_bytes=arguments.body_limit * _MEBIBYTE,
         may_pull=not arguments.no_pull,
         is_supervised=arguments.supervised,
+        is_held=arguments.standby,
     )
 
 

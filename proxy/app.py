@@ -6,7 +6,7 @@ import random
 import shutil
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,11 @@ from proxy import memory, signals
 from proxy.clock import Clock, SystemClock
 from proxy.config.schema import LOCAL, Config, LocalSettings, RouteSettings, UpstreamSettings
 from proxy.config.value import Address
+from proxy.core.beginnings import Beginning
 from proxy.core.candidates import LOSS_OF_LOCAL_MODEL, Route, Router, Target
 from proxy.core.failover import Timeouts
 from proxy.core.health import Health, HealthPolicy
+from proxy.core.standby import is_ill
 from proxy.errors import HotspareError
 from proxy.server import routes
 from proxy.server.attempt import Facilities
@@ -34,15 +36,19 @@ from proxy.server.middleware import InFlight, Reception
 from proxy.server.operations import Expose, Operations, Readiness
 from proxy.server.passthrough import Passthrough
 from proxy.server.relay import Draining, Relay
+from proxy.server.sampler import Sampler
 from proxy.server.settings import Client, ServerSettings
+from proxy.spare import build_primer, model_server_settings, model_url, served_model
 from proxy.telemetry import log
 from proxy.telemetry.events import Emit, FaultCaught, Phase
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.publisher import FLUSH_SECONDS, Publisher
 from proxy.telemetry.tally import Snapshot
+from proxy.upstreams.alarm import Alarm
 from proxy.upstreams.gate import ModelGate
-from proxy.upstreams.local import ModelServer, ModelServerSettings
+from proxy.upstreams.local import ModelServer
 from proxy.upstreams.pool import Pool
+from proxy.upstreams.primer import Primer
 from proxy.upstreams.probe import Prober
 from proxy.upstreams.upstream import Identity, Upstream
 
@@ -52,7 +58,6 @@ _LINGER_SECONDS = 2.0
 _GLANCE_SECONDS = 0.05
 _BACKLOG = 1024
 _FIELD_BYTES = 32 * 1024
-_SOCKET = "model.sock"
 
 
 class AddressInUse(HotspareError):
@@ -75,6 +80,8 @@ class Shared:
     """One more sink, for what the others should know."""
     expose: Expose
     """The metrics of all."""
+    note: Callable[[Beginning], None]
+    """Hears how a conversation began."""
 
 
 class Hotspare:
@@ -93,9 +100,10 @@ class Hotspare:
         self._rng = rng or random.Random()
         self._shared = shared
         self._metrics = Metrics(proxy.__version__)
-        self._emit = Publisher(self._metrics, log.LogSink(), *([shared.tell] if shared else []))
+        self._emit = Publisher(self._metrics, log.LogSink(), *self._sinks())
         self._folder = None if shared else Path(tempfile.mkdtemp(prefix="hotspare-"))
         self.model_server = self._build_model_server()
+        self._primer = self._build_primer()
         self._gate = shared.gate if shared else self.model_server
         self._timeouts = _timeouts(config)
         self.pool = self._build_pool()
@@ -125,6 +133,8 @@ class Hotspare:
         self._spawn("prober", Prober(self.pool, self._timeouts, self._clock, self._emit).run())
         if self.model_server:
             self._spawn("supervisor", self.model_server.run())
+        if self._primer:
+            self._spawn("primer", self._primer.run())
 
     async def drain(self, linger_seconds: float) -> None:
         """Leave the port to a successor: no new connections, and every answer from now on says that its connection
@@ -202,7 +212,24 @@ class Hotspare:
         if local is None or local.url is not None or self._folder is None:
             return None
         settings = model_server_settings(local, self._config, self._folder)
-        return ModelServer(settings, self._clock, self._rng, self._emit)
+        return ModelServer(settings, self._clock, self._rng, self._emit, is_ill=lambda: is_ill(self.pool.states()))
+
+    def _build_primer(self) -> Primer | None:
+        local = self._config.local
+        if local is None or self.model_server is None or self._folder is None or not local.prime:
+            return None
+        return build_primer(local, self.model_server, self._folder)
+
+    def _sinks(self) -> list[Emit]:
+        """Who hears of events, besides those that always do."""
+        others = [self._shared.tell] if self._shared else []
+        local = self._config.local
+        may_rest = local is not None and local.url is None and local.standby != "hot"
+        return [*others, Alarm(self._want, LOCAL, self._clock)] if may_rest else others
+
+    def _want(self) -> None:
+        if self._gate:
+            self._gate.want()
 
     def _build_pool(self) -> Pool:
         upstreams = {settings.name: Upstream(identity(settings), self._clock) for settings in self._config.upstreams}
@@ -232,7 +259,7 @@ class Hotspare:
         api = routes.application(reception)
         clouds = [self.pool[upstream.name] for upstream in self._config.upstreams]
         means = Means(self.pool, Facilities(self._clock, self._deadlines, Budget()), self._emit)
-        relay = Relay(means, self._build_router(), settings, self._draining)
+        relay = Relay(means, self._build_router(), settings, self._draining, self._build_sampler())
         lane = Lane(reception, relay, self._deadlines) if self._config.fast_lane else None
         listing = Listing(clouds, self._public_names(), self._served_model, self._clock)
         routes.add_api(api, relay, listing, Passthrough(clouds, self._timeouts))
@@ -252,6 +279,15 @@ class Hotspare:
         routes.add_operations(separate := web.Application(), operations)
         return separate
 
+    def _build_sampler(self) -> Sampler | None:
+        """Where there is a model server that can be told how conversations begin."""
+        local = self._config.local
+        if local is None or self._gate is None or not local.prime:
+            return None
+        if self._shared:
+            return Sampler(self._shared.note)
+        return Sampler(self._primer.note) if self._primer else None
+
     async def _expose(self) -> tuple[bytes, str]:
         from proxy.telemetry.exposition import exposition  # prometheus_client is not needed to start
 
@@ -265,7 +301,7 @@ class Hotspare:
     def _build_router(self) -> Router:
         targets = {settings.name: Target(settings.name, settings.models, {}) for settings in self._config.upstreams}
         if local := self._config.local:
-            targets[LOCAL] = Target(LOCAL, {}, LOSS_OF_LOCAL_MODEL, is_local=True, served_model=_served_model(local))
+            targets[LOCAL] = Target(LOCAL, {}, LOSS_OF_LOCAL_MODEL, is_local=True, served_model=served_model(local))
 
         def route(settings: RouteSettings) -> Route:
             return Route(settings.match, tuple(targets[name] for name in settings.to))
@@ -289,7 +325,8 @@ class Hotspare:
     def _served_model(self) -> str | None:
         """The local model's name while it can answer."""
         local = self._config.local
-        return _served_model(local) if local and self._local_phase() is Phase.READY else None
+        can_answer = self._local_phase() in (Phase.READY, Phase.STANDBY)
+        return served_model(local) if local and can_answer else None
 
 
 async def serving(application: web.Application, lane: Lane | None, drain_seconds: float) -> Runner:
@@ -332,42 +369,6 @@ def identity(settings: UpstreamSettings) -> Identity:
 def _timeouts(config: Config) -> Mapping[str, Timeouts]:
     timeouts = {settings.name: settings.timeouts for settings in config.upstreams}
     return {**timeouts, LOCAL: config.local.timeouts} if config.local else timeouts
-
-
-def _served_model(local: LocalSettings) -> str:
-    """The name that the local server answers to: as configured, or the stem of the file."""
-    if local.served_model:
-        return local.served_model
-    return Path(local.model).stem if local.model.endswith(".gguf") or "/" in local.model else local.model
-
-
-def model_url(folder: Path) -> str:
-    """Where the model server listens whose socket lies in `folder`."""
-    return f"unix://{folder / _SOCKET}"
-
-
-def model_server_settings(local: LocalSettings, config: Config, folder: Path) -> ModelServerSettings:
-    """How the model server is started; its socket lies in `folder`."""
-    return ModelServerSettings(
-        arguments=_model_server_arguments(local, config),
-        socket=str(folder / _SOCKET),
-        heartbeat_seconds=local.heartbeat_seconds,
-        hang_seconds=local.hang_seconds,
-    )
-
-
-def _model_server_arguments(local: LocalSettings, config: Config) -> tuple[str, ...]:
-    options = {
-        "--model": local.model,
-        "--context": local.context,
-        "--threads": local.threads,
-        "--gpu-layers": local.gpu_layers,
-        "--queue": local.queue,
-        "--log-level": config.log.level,
-        "--log-format": log.resolved(config.log.format),
-    }
-    flags = [] if local.pull else ["--no-pull"]
-    return (*(str(part) for option in options.items() for part in option), *flags)
 
 
 async def serve(config: Config) -> None:

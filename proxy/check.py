@@ -11,10 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TextIO
 
-from proxy.app import identity, model_server_settings
+from proxy.app import identity
 from proxy.clock import SystemClock
 from proxy.config.schema import LOCAL, Config, LocalSettings, LogSettings, UpstreamSettings
 from proxy.core.outcome import KeyOwner, Kind, kind_of_status
+from proxy.core.standby import Standby
+from proxy.spare import model_server_settings
 from proxy.telemetry.events import Event, ModelServerChanged
 from proxy.upstreams.local import ModelServer, summary
 from proxy.upstreams.transport import AttemptFailed
@@ -43,6 +45,15 @@ _ADVICE: Mapping[Kind, str] = MappingProxyType(
     }
 )
 """What to do about a GET /models that ends like this."""
+
+
+_STANDBY: Mapping[Standby, str] = MappingProxyType(
+    {
+        "hot": "loaded all the time",
+        "warm": "started, and loaded at the first sign of trouble",
+        "cold": "started at the first sign of trouble",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,7 @@ async def _findings(config: Config, out: TextIO) -> AsyncIterator[Finding]:
         yield await _ask(Upstream(identity(_as_upstream(config.local)), SystemClock()))
     elif config.local:
         yield await _check_model(config, out)
+        yield Finding(LOCAL, "standby", True, f"{config.local.standby}: {_STANDBY[config.local.standby]}")
 
 
 async def _check_upstream(settings: UpstreamSettings) -> AsyncIterator[Finding]:
@@ -151,7 +163,7 @@ async def _check_model(config: Config, out: TextIO) -> Finding:
     assert config.local is not None
     folder = Path(tempfile.mkdtemp(prefix="hotspare-check-"))
     quiet = replace(config, log=LogSettings(format="human", level="error"))
-    settings = model_server_settings(config.local, quiet, folder)
+    settings = model_server_settings(replace(config.local, standby="hot"), quiet, folder)
     server = ModelServer(settings, SystemClock(), random.Random(), lambda event: _tell(event, out))
     running = asyncio.create_task(server.run())
     try:

@@ -1,8 +1,8 @@
 """The bond with the process that supervises us.
 
-We report to it on stdout, one JSON object a line, and die with it: it holds the other end of our stdin and never
-writes, so end of file means that it is gone, whatever killed it. That alone would do; on Linux the kernel is also
-asked to kill us, for a supervisor that leaks the pipe to other children.
+We report to it on stdout, one JSON object a line, and die with it: it holds the other end of our stdin, so end of file
+means that it is gone, whatever killed it. That alone would do; on Linux the kernel is also asked to kill us, for a
+supervisor that leaks the pipe to other children. Whatever it writes there says that it wants the model to be loaded.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -35,6 +36,8 @@ class ReadyFacts:
     model: str
     context: int
     parallel: int
+    kv: str
+    """split: a context for each sequence; unified: one pool for all."""
     threads: int
     gpu_layers: int
     load_seconds: float
@@ -84,7 +87,7 @@ class LineReporter:
         self._write({"event": "phase", "phase": phase})
 
     def ready(self, facts: ReadyFacts) -> None:
-        """{"event":"ready","model":…,"context":…,"threads":…,"gpu_layers":…,"load_seconds":…,…}."""
+        """{"event":"ready","model":…,"context":…,"parallel":…,"kv":…,"threads":…,"gpu_layers":…,…}."""
         self._write({"event": "ready"} | msgspec.to_builtins(facts))
 
     def beat(self, busy: Snapshot) -> None:
@@ -111,11 +114,24 @@ def claim_stdout() -> int:
     return ours
 
 
-def die_with_parent() -> None:
-    """End this process at once when the supervisor is gone, also in the middle of a call into llama.cpp."""
-    if sys.platform == "linux":
-        _ask_kernel()
-    threading.Thread(target=_wait_for_end, name="lifeline", daemon=True).start()
+class Lifeline:
+    """The supervisor's end of our stdin."""
+
+    def __init__(self) -> None:
+        self.wanted: Future[None] = Future()
+        """Done when the supervisor wants the model to be loaded."""
+
+    def hold(self) -> None:
+        """End this process at once when the supervisor is gone, also in the middle of a call into llama.cpp."""
+        if sys.platform == "linux":
+            _ask_kernel()
+        threading.Thread(target=self._listen, name="lifeline", daemon=True).start()
+
+    def _listen(self) -> None:
+        while os.read(_STDIN, 4096):
+            if not self.wanted.done():
+                self.wanted.set_result(None)
+        os._exit(0)
 
 
 async def beat(reporter: Reporter, snapshot: Callable[[], Snapshot]) -> None:
@@ -133,9 +149,3 @@ def _ask_kernel() -> None:
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(0)
-
-
-def _wait_for_end() -> None:
-    while os.read(_STDIN, 4096):
-        pass
-    os._exit(0)

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import time
-from typing import Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 from aiohttp import web
 
@@ -23,6 +23,10 @@ from models.server.lifeline import LineReporter, ReadyFacts, Reporter, SilentRep
 from models.server.load import Weights, build_loaded, canary, load_weights
 from models.server.service import Loaded, Phase, Service
 from models.server.settings import Endpoint, ServeSettings, TcpEndpoint, UnixEndpoint
+from models.server.standby import prepare
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +40,12 @@ _DRAIN_POLL_SECONDS: Final = 0.02
 _OWNER_ONLY: Final = 0o077
 
 
-def run(settings: ServeSettings) -> int:
+def run(settings: ServeSettings, wanted: "Future[None]") -> int:
     """Serve until told to stop; returns the exit code.
+
+    Args:
+        settings: all flags.
+        wanted: done when a server that is held may load.
 
     Raises:
         SetupError: the model cannot be had or loaded, or the endpoint cannot be listened on. It has been reported.
@@ -45,7 +53,7 @@ def run(settings: ServeSettings) -> int:
     """
     reporter: Reporter = LineReporter(claim_stdout()) if settings.is_supervised else SilentReporter()
     try:
-        server = Server(settings, resolve(settings.model, settings.folder), reporter)
+        server = Server(settings, resolve(settings.model, settings.folder), reporter, wanted)
         try:
             return asyncio.run(server.run())
         finally:
@@ -62,13 +70,15 @@ class Server:
         settings: all flags.
         file: the model to serve.
         reporter: who is told how it goes.
+        wanted: done when a server that is held may load.
 
     """
 
-    def __init__(self, settings: ServeSettings, file: ModelFile, reporter: Reporter) -> None:
+    def __init__(self, settings: ServeSettings, file: ModelFile, reporter: Reporter, wanted: "Future[None]") -> None:
         self._settings = settings
         self._file = file
         self._reporter = reporter
+        self._wanted = wanted
         self._service = Service(file.name, int(time.time()))
         self._weights: Weights | None = None
         self._has_crashed = False
@@ -121,6 +131,8 @@ class Server:
 
     async def _rise(self) -> Loaded:
         await self._fetch()
+        if self._settings.is_held:
+            await self._stand_by()
         self._enter(Phase.LOADING)
         started_at = time.monotonic()
         weights = self._weights = await asyncio.to_thread(load_weights, self._file, self._settings)
@@ -143,6 +155,7 @@ class Server:
             model=self._file.name,
             context=weights.context_tokens,
             parallel=weights.parallel,
+            kv="split" if weights.context.layout.pool_tokens is None else "unified",
             threads=weights.threads,
             gpu_layers=weights.model.gpu_layers,
             load_seconds=round(load_seconds, 3),
@@ -168,6 +181,13 @@ class Server:
             if song.done():
                 _log.debug("canary: a token in %.3f s", song.result())
             song.cancel()
+
+    async def _stand_by(self) -> None:
+        """Have all at hand but the memory, until the model is wanted."""
+        await asyncio.to_thread(prepare, self._file.path, self._wanted.done)
+        self._enter(Phase.STANDBY)
+        # Shielded: the thread that completes it must not find it cancelled.
+        await asyncio.shield(asyncio.wrap_future(self._wanted))
 
     async def _fetch(self) -> None:
         if self._file.entry is None or self._file.is_present or not self._settings.may_pull:

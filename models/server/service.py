@@ -16,6 +16,8 @@ class Phase(StrEnum):
 
     STARTING = "starting"
     FETCHING = "fetching"
+    STANDBY = "standby"
+    """All is at hand but the memory; nobody wants it yet."""
     LOADING = "loading"
     WARMING = "warming"
     READY = "ready"

@@ -59,6 +59,7 @@ class ServeSettings:
         body_limit_bytes: larger requests are refused.
         may_pull: fetch a catalogue model that is absent.
         is_supervised: report on stdout and die with the parent.
+        is_held: load only when the supervisor says so.
 
     """
 
@@ -79,3 +80,4 @@ class ServeSettings:
     body_limit_bytes: int
     may_pull: bool
     is_supervised: bool
+    is_held: bool

@@ -91,6 +91,40 @@ def whole_or_auto(least: int, most: int | None = None) -> Callable[[str], int | 
     return parse
 
 
+def size_or_auto(least_bytes: int) -> Callable[[str], int | Literal["auto"]]:
+    """A parser of sizes as `size`, of at least so many bytes, or the word `auto`."""
+
+    def parse(raw: str) -> int | Literal["auto"]:
+        if raw == "auto":
+            return "auto"
+        try:
+            number = size(raw)
+        except Unreadable as error:
+            raise Unreadable(error.problem, f"{error.remedy}, or auto") from None
+        if number < least_bytes:
+            raise Unreadable("is too small", f"write at least {least_bytes // 2**20}MiB, or auto")
+        return number
+
+    return parse
+
+
+def duration_or_off(least_seconds: float) -> Callable[[str], float | None]:
+    """A parser of durations as `duration`, of at least so many seconds, or the word `off`, which gives None."""
+
+    def parse(raw: str) -> float | None:
+        if raw == "off":
+            return None
+        try:
+            seconds = duration(raw)
+        except Unreadable as error:
+            raise Unreadable(error.problem, f"{error.remedy}, or off") from None
+        if seconds < least_seconds:
+            raise Unreadable("is too short", f"write at least {least_seconds:g}s, or off")
+        return seconds
+
+    return parse
+
+
 def one_of(*words: str) -> Callable[[str], str]:
     """A parser of a closed set of words."""
 

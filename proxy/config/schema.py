@@ -14,6 +14,7 @@ from proxy.config import scalar
 from proxy.config.value import Address, Secret, Url
 from proxy.core.breaker import BreakerSettings
 from proxy.core.failover import Timeouts
+from proxy.core.standby import Standby
 
 LOCAL: Final = "local"
 """What routes call the local model; no upstream may have this name."""
@@ -22,6 +23,12 @@ DEFAULT_LISTEN: Final = Address("127.0.0.1", 8080)
 DEFAULT_MODEL: Final = "smollm2-135m-instruct"
 LOCAL_TIMEOUTS: Final = Timeouts(first_content_seconds=60.0, stall_seconds=30.0)
 """Longer than a cloud's: nobody stands behind the local model, and a busy CPU needs its time."""
+
+MIN_KV_BYTES: Final = 16 * 2**20
+"""Less than the smallest model needs for one short answer."""
+
+MAX_PARALLEL: Final = 256
+"""As many sequences as llama.cpp takes into one context."""
 
 MAX_WORKERS: Final = 256
 """More than any machine gains by; a slip of the keyboard must not start ten thousand processes."""
@@ -32,6 +39,9 @@ Sha256Hex = Annotated[str, scalar.sha256_hex]
 ContextTokens = Annotated[int, scalar.whole(256, 1_048_576)]
 ThreadCount = Annotated[int | Literal["auto"], scalar.whole_or_auto(1)]
 WorkerCount = Annotated[int | Literal["auto"], scalar.whole_or_auto(1, MAX_WORKERS)]
+ParallelCount = Annotated[int | Literal["auto"], scalar.whole_or_auto(1, MAX_PARALLEL)]
+KvBytes = Annotated[int | Literal["auto"], scalar.size_or_auto(MIN_KV_BYTES)]
+CanarySeconds = Annotated[float | None, scalar.duration_or_off(1.0)]
 LayerCount = Annotated[int | Literal["auto"], scalar.whole_or_auto(0)]
 Pause = Annotated[float, scalar.duration_or_zero]
 
@@ -101,10 +111,22 @@ class LocalSettings:
     """CPU threads of the model."""
     gpu_layers: LayerCount = "auto"
     """Layers to put on the GPU."""
+    parallel: ParallelCount = "auto"
+    """Answers that are generated at once."""
+    kv_memory_bytes: KvBytes = "auto"
+    """Memory for what the model has read of running and kept prompts."""
+    share_prefixes: bool = False
+    """Whether the beginning of one client's prompt may serve another client."""
     queue: int = 256
     """Requests that may wait; the next one is refused."""
     pull: bool = True
     """Whether to fetch a catalogue model that is not on this machine yet."""
+    standby: Standby = "hot"
+    """How much of it is there while the upstreams are well."""
+    prime: bool = True
+    """Whether frequent system prompts are read before somebody needs the answer."""
+    canary_seconds: CanarySeconds = 300.0
+    """A token is generated so often, to see that it still can; None for never."""
     timeouts: Timeouts = LOCAL_TIMEOUTS
     """How long it may be silent."""
     heartbeat_seconds: float = 10.0

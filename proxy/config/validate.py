@@ -92,6 +92,14 @@ def _local_is_ours_or_yours(config: Config) -> Iterator[Finding]:
         yield Finding("local.served_model", "is given without url", "add url, or name the model in model")
 
 
+def _somebody_wakes_the_spare(config: Config) -> Iterator[Finding]:
+    """What rests until an upstream fails must have an upstream that can."""
+    local = config.local
+    if local is not None and local.url is None and local.standby != "hot" and not config.upstreams:
+        problem = f"is {local.standby}, but there is no upstream beside the local model"
+        yield Finding("local.standby", problem, "say standby: hot, or add an upstream")
+
+
 def _routes_lead_somewhere(config: Config) -> Iterator[Finding]:
     for index, route in enumerate(config.routes):
         for key, problem, remedy in _route(route, config):
@@ -131,6 +139,7 @@ RULES: Final = (
     Rule(frozenset({"upstreams", "clients"}), _client_keys_go_to_one_place),
     Rule(frozenset({"upstreams"}), _cooldown_below_its_maximum),
     Rule(frozenset({"local"}), _local_is_ours_or_yours),
+    Rule(frozenset({"upstreams", "local"}), _somebody_wakes_the_spare),
     Rule(frozenset({"routes", "upstreams", "local"}), _routes_lead_somewhere),
     Rule(frozenset({"routes"}), _routes_are_reached),
 )

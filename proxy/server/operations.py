@@ -19,7 +19,7 @@ class Readiness:
 
     Ready means that somebody can answer: a cloud whose breakers are not all open, or the local model. It does not wait
     for the local model while a cloud serves: a sidecar whose llama.cpp is restarting must not take its application out
-    of rotation.
+    of rotation. A spare that rests counts as there: it is woken by the first failure.
     """
 
     breakers: Callable[[], Mapping[str, Mapping[State, int]]]
@@ -37,7 +37,7 @@ class Readiness:
         states = self.breakers()
         upstreams = {name: "down" if _is_down(states[name]) else "up" for name in sorted(self.clouds)}
         phase = self.local_phase()
-        can_answer = phase is Phase.READY or "up" in upstreams.values()
+        can_answer = phase in (Phase.READY, Phase.STANDBY) or "up" in upstreams.values()
         return {
             "ready": can_answer and not self.is_draining,
             "draining": self.is_draining,

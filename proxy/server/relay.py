@@ -15,6 +15,7 @@ from proxy.server.attempt import Question
 from proxy.server.body import read_json_body
 from proxy.server.drive import Drive, Means
 from proxy.server.reply import Reply
+from proxy.server.sampler import Sampler
 from proxy.server.settings import ServerSettings
 from proxy.telemetry.events import Endpoint
 from proxy.upstreams.upstream import Call
@@ -60,6 +61,7 @@ class Relay:
     router: Router
     settings: ServerSettings
     draining: Draining
+    sampler: Sampler | None = None
 
     def asked(self, target: str, fields: Fields, lookup: Mapping[str, str]) -> Asked:
         """Read a head; `lookup` are its fields by name, whatever the case."""
@@ -72,6 +74,8 @@ class Relay:
         account.is_stream = seen.is_stream
         is_plain = not seen.needs and account.endpoint is not _EMBEDDINGS
         plan = self.router.plan(seen.model, _NO_NEEDS if is_plain else _needs(seen, account.endpoint))
+        if (sampler := self.sampler) is not None and account.started_at >= sampler.due_at:
+            _sample(sampler, plan, account, body)
         opening = asked.openings.get((plan, seen.is_stream)) or self._open(asked, plan, seen.is_stream)
         call = Call("POST", asked.target, asked.fields, body, asked.rendered)
         question = Question(call, seen.model, seen.is_stream)
@@ -145,6 +149,12 @@ class Written(web.StreamResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Nor to be ended."""
+
+
+def _sample(sampler: Sampler, plan: Plan, account: Account, body: bytes) -> None:
+    """Only what the local model may have to answer is worth knowing."""
+    if account.endpoint is Endpoint.CHAT and any(candidate.is_local for candidate in plan.candidates):
+        sampler.take(account.client, body, account.started_at)
 
 
 def _needs(seen: Peek, endpoint: Endpoint) -> frozenset[Need]:

@@ -94,6 +94,8 @@ class Phase(StrEnum):
 
     STARTING = "starting"
     FETCHING = "fetching"
+    STANDBY = "standby"
+    """At rest until it is wanted."""
     LOADING = "loading"
     WARMING = "warming"
     READY = "ready"

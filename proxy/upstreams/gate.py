@@ -24,7 +24,9 @@ class ModelGate:
 
     def __init__(self, changed: Changed = unobserved) -> None:
         self._changed = changed
-        self._open = asyncio.Event()
+        self._is_open = False
+        self._news = asyncio.Event()
+        """Set, and replaced, whenever something changes."""
         self.phase = Phase.DOWN
         """What the model server is doing."""
         self.facts: Mapping[str, Any] = {}
@@ -37,34 +39,47 @@ class ModelGate:
     @property
     def is_open(self) -> bool:
         """For reports. To send a request, `wait`."""
-        return self._open.is_set()
+        return self._is_open
 
     async def wait(self, seconds: float) -> bool:
-        """Wait until requests can be sent.
+        """Wait until requests can be sent. A spare that rests is woken by that.
 
         Nobody waits for a download, which takes longer than any client's patience, nor for a server that has said that
         it cannot run: it is started again, but it will hardly change its mind.
         """
-        if self._open.is_set():
+        if self._is_open:
             return True
-        if self.phase is Phase.FETCHING or self.is_hopeless:
-            return False
+        self.want()
         with suppress(TimeoutError):
             async with asyncio.timeout(max(seconds, 0.0)):
-                await self._open.wait()
-        return self._open.is_set()
+                while not (self._is_open or self._is_in_vain):
+                    await self._news.wait()
+        return self._is_open
+
+    def want(self) -> None:
+        """Somebody needs it, or will perhaps. For a gate before what never rests this changes nothing."""
 
     def doubt(self) -> None:
         """A request found nobody there. The gate stays shut until the child's next sign of life, a second away if it
         lives; if it does not, until its successor is ready."""
         self._shut()
 
+    @property
+    def _is_in_vain(self) -> bool:
+        return self.phase is Phase.FETCHING or self.is_hopeless
+
     def _let_in(self) -> None:
-        if not self._open.is_set():
-            self._open.set()
-            self._changed()
+        if not self._is_open:
+            self._is_open = True
+            self._tell()
 
     def _shut(self) -> None:
-        if self._open.is_set():
-            self._open.clear()
-            self._changed()
+        if self._is_open:
+            self._is_open = False
+            self._tell()
+
+    def _tell(self) -> None:
+        """Something has changed: whoever waits looks again."""
+        self._news.set()
+        self._news = asyncio.Event()
+        self._changed()

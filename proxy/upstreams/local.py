@@ -4,10 +4,12 @@ The child (`python -m models serve --supervised`) writes one JSON object a line 
 
     {"event": "phase", "phase": "loading"}            what it is doing
     {"event": "ready", "model": …, "context": …, …}   it has produced a token, and its socket listens
-    {"event": "beat", "step_age_seconds": 0.4, …}     once a second, from its event loop
+    {"event": "beat", "step_age_seconds": 0.4, "running": 0, "queued": 0}     once a second, from its event loop
     {"event": "failed", "message": …}                 it cannot run, and why; it exits after that
 
 and holds the other end of its standard input: when this process goes, even by kill -9, the child reads EOF and exits.
+With `--standby` the child has all at hand but the memory, says that it is in phase "standby", and loads when it reads a
+line there. Whether that is wanted, and when a child that was wanted may end again, core/standby.py decides.
 It gets a process group of its own, so that Ctrl-C in a terminal reaches the proxy alone, which drains first.
 """
 
@@ -15,7 +17,7 @@ import asyncio
 import random
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +26,7 @@ import msgspec
 
 from proxy.clock import Clock
 from proxy.core.backoff import Backoff
+from proxy.core.standby import REST_SECONDS, Spare, Standby, Turn
 from proxy.telemetry.events import Emit, ModelServerChanged, Phase
 from proxy.upstreams.gate import Changed, ModelGate, unobserved
 
@@ -32,6 +35,7 @@ RESTART_MAX_SECONDS = 30.0
 RESTART_FORGIVE_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _LINE_BYTES = 2**16
+_LOAD = b"load\n"
 _LASTING_FAULTS = frozenset({2, 3})
 """Exit codes of the child: wrong usage, and a model that cannot be had or loaded."""
 
@@ -44,6 +48,7 @@ class ModelServerSettings:
     socket: str
     heartbeat_seconds: float
     hang_seconds: float
+    standby: Standby = "hot"
 
     @property
     def command(self) -> Sequence[str]:
@@ -51,17 +56,39 @@ class ModelServerSettings:
         return (sys.executable, "-P", "-m", "models", "serve", "--supervised", "--socket", self.socket, *self.arguments)
 
 
+def nobody_is_ill() -> bool:
+    """For a supervisor that is not told of the upstreams."""
+    return False
+
+
 class ModelServer(ModelGate):
-    """The supervisor, and with it the gate before the local upstream."""
+    """The supervisor, and with it the gate before the local upstream.
+
+    `changed` is called after each change of the gate; `is_ill` says whether an upstream cannot be relied on now.
+    """
 
     def __init__(
-        self, settings: ModelServerSettings, clock: Clock, rng: random.Random, emit: Emit, changed: Changed = unobserved
+        self,
+        settings: ModelServerSettings,
+        clock: Clock,
+        rng: random.Random,
+        emit: Emit,
+        changed: Changed = unobserved,
+        is_ill: Callable[[], bool] = nobody_is_ill,
     ) -> None:
         super().__init__(changed)
         self._settings = settings
         self._clock = clock
         self._rng = rng
         self._emit = emit
+        self._is_ill = is_ill
+        self._spare = Spare(settings.standby)
+        self._is_held = False
+        """Whether the child waits to be told to load."""
+        self.is_idle = False
+        """Whether it is ready and has nothing to do, as of its last sign of life."""
+        self.lives = 0
+        """How often a child has become ready."""
         self._backoff = Backoff(RESTART_INITIAL_SECONDS, RESTART_MAX_SECONDS, RESTART_FORGIVE_SECONDS)
         self._process: asyncio.subprocess.Process | None = None
 
@@ -71,30 +98,60 @@ class ModelServer(ModelGate):
         return self._process.pid if self._process else None
 
     async def run(self) -> None:
-        """Keep one child running until cancelled; then end it."""
+        """Keep one child running, as far as it is wanted, until cancelled; then end it."""
         while True:
+            await self._until_wanted()
             self._enter(Phase.STARTING)
             started_at = self._clock.monotonic()
             self.trouble = await self._one_life()
-            self._enter(Phase.DOWN, self.trouble)
-            await self._pause(self._clock.monotonic() - started_at)
+            if self.trouble:
+                self._enter(Phase.DOWN, self.trouble)
+                await self._pause(self._clock.monotonic() - started_at)
+
+    async def _until_wanted(self) -> None:
+        """A warm spare is started and held, a cold one is not even that."""
+        while not (self._spare.is_wanted or self._spare.is_warm):
+            self._enter(Phase.STANDBY)
+            await self._news.wait()
+
+    def want(self) -> None:
+        """Somebody needs it, or will perhaps: wake it if it rests."""
+        if self._spare.is_hot:
+            return
+        was_wanted = self._spare.is_wanted
+        self._spare.want(self._clock.monotonic())
+        if not was_wanted:
+            self._release()
+            self._tell()
+
+    def _release(self) -> None:
+        """Tell a child that is held to load."""
+        stdin = self._process.stdin if self._process else None
+        if self._is_held and stdin and not stdin.is_closing():
+            stdin.write(_LOAD)
+            self._is_held = False
 
     async def _one_life(self) -> str:
-        """Start a child and follow it to its end; return why it ended."""
+        """Start a child and follow it to its end; return why it ended, nothing if it was not wanted any more."""
         try:
             self._process = await self._spawn()
         except OSError as error:  # no memory or no process to be had: that passes
             return f"cannot be started: {error.strerror}"
+        if self._spare.is_wanted:  # since the moment in which it was started
+            self._release()
         try:
             return await self._watch(self._process)
         finally:
+            self.is_idle = False
             self._shut()
             await self._end(self._process)
             self._process = None
 
     async def _spawn(self) -> asyncio.subprocess.Process:
+        self._is_held = not self._spare.is_wanted
         return await asyncio.create_subprocess_exec(
             *self._settings.command,
+            *(["--standby"] if self._is_held else []),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
@@ -106,7 +163,7 @@ class ModelServer(ModelGate):
         await asyncio.sleep(self._backoff.wait_seconds(healthy_seconds) * self._rng.uniform(0.8, 1.2))
 
     async def _watch(self, process: asyncio.subprocess.Process) -> str:
-        """Follow the child's messages until it goes, or hangs and is killed; return why."""
+        """Follow the child's messages until it goes, or hangs and is killed; return why. Nothing: it may rest."""
         assert process.stdout is not None
         failure = ""
         while True:
@@ -124,6 +181,10 @@ class ModelServer(ModelGate):
             failure = self._hear(message) or failure
             if self._is_hung(message):
                 return _kill(process, f"one step took over {self._settings.hang_seconds:g} s")
+            if not (self._is_held or self._spare.is_wanted):
+                self.is_hopeless = False
+                self._enter(Phase.STANDBY, f"not needed for {REST_SECONDS:g} s")
+                return ""
 
     def _is_hung(self, message: Mapping[str, Any]) -> bool:
         age = message.get("step_age_seconds")
@@ -138,14 +199,27 @@ class ModelServer(ModelGate):
                 self.facts = {name: value for name, value in message.items() if name != "event"}
                 self.trouble = ""
                 self.is_hopeless = False
+                self.lives += 1
                 self._enter(Phase.READY, summary(self.facts))
                 self._let_in()
-            case "beat" if self.phase is Phase.READY:
-                self._let_in()
+            case "beat":
+                self._beat(is_busy=bool(message.get("running") or message.get("queued")))
             case "failed":
                 self.is_hopeless = True
+                self._tell()
                 return str(message.get("message", "it failed"))
         return ""
+
+    def _beat(self, *, is_busy: bool) -> None:
+        if self._is_ill():
+            self.want()
+        turn = self._spare.beat(self._clock.monotonic(), is_busy=is_busy)
+        is_ready = self.phase is Phase.READY
+        self.is_idle = is_ready and not is_busy
+        if turn is not Turn.STAY:
+            self._shut()
+        elif is_ready:
+            self._let_in()
 
     @staticmethod
     async def _end(process: asyncio.subprocess.Process) -> None:
@@ -162,7 +236,7 @@ class ModelServer(ModelGate):
         if phase is not self.phase:
             self.phase = phase
             self._emit(ModelServerChanged(phase, detail))
-            self._changed()
+            self._tell()
 
 
 def _kill(process: asyncio.subprocess.Process, why: str) -> str:

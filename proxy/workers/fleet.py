@@ -16,22 +16,25 @@ from aiohttp import web
 
 import proxy
 from proxy import signals
-from proxy.app import announce, listen, model_server_settings, model_url, serving
+from proxy.app import announce, listen, serving
 from proxy.clock import Clock, SystemClock
 from proxy.config.fault import ConfigInvalid
 from proxy.config.load import Source, read
 from proxy.config.schema import Config
+from proxy.core.beginnings import Beginning
 from proxy.server import routes
 from proxy.server.operations import Operations, Readiness
+from proxy.spare import build_primer, model_server_settings, model_url
 from proxy.telemetry import log
 from proxy.telemetry.events import FaultCaught, Phase, WorkerChanged, WorkerPhase
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.publisher import Publisher
 from proxy.upstreams.local import ModelServer
+from proxy.upstreams.primer import Primer
 from proxy.workers.hub import Hub
 from proxy.workers.listener import bind, release
 from proxy.workers.member import Member
-from proxy.workers.messages import Begin, Ready, ToFleet
+from proxy.workers.messages import Begin, Noted, Ready, ToFleet
 from proxy.workers.reload import effective
 from proxy.workers.slot import Slot
 
@@ -58,6 +61,7 @@ class Fleet:
         self._hub = Hub(self._metrics, self._clock)
         self._folder = Path(tempfile.mkdtemp(prefix="hotspare-"))
         self._model_server = self._build_model_server()
+        self._primer = self._build_primer()
         self._readiness = self._build_readiness()
         self._pages: web.AppRunner | None = None
         self._slots: list[Slot] = []
@@ -74,6 +78,8 @@ class Fleet:
         await self._open_pages()
         if self._model_server:
             self._spawn("supervisor", self._model_server.run())
+        if self._primer:
+            self._spawn("primer", self._primer.run())
         self._spawn("watch", self._watch())
         self._slots = [Slot(share, self._launch) for share in shares]
         for slot in self._slots:
@@ -151,10 +157,14 @@ class Fleet:
         await member.drain(linger_seconds, linger_seconds + self._config.limits.drain_seconds + _MARGIN_SECONDS)
 
     def _hear(self, member: Member, message: ToFleet) -> None:
-        if isinstance(message, Ready):
-            self._emit(WorkerChanged(member.number, WorkerPhase.READY))
-        else:
-            self._hub.hear(member, message)
+        match message:
+            case Ready():
+                self._emit(WorkerChanged(member.number, WorkerPhase.READY))
+            case Noted():
+                if self._primer:
+                    self._primer.note(Beginning(message.client, message.messages))
+            case _:
+                self._hub.hear(member, message)
 
     async def _watch(self) -> None:
         """A worker whose event loop stands still is worth less than none."""
@@ -172,9 +182,14 @@ class Fleet:
         if local is None or local.url is not None:
             return None
         settings = model_server_settings(local, self._config, self._folder)
-        server = ModelServer(settings, self._clock, random.Random(), self._emit, self._hub.show_gate)
+        is_ill = self._hub.is_ill
+        server = ModelServer(settings, self._clock, random.Random(), self._emit, self._hub.show_gate, is_ill)
         self._hub.watch(server)
         return server
+
+    def _build_primer(self) -> Primer | None:
+        local, server = self._config.local, self._model_server
+        return build_primer(local, server, self._folder) if local and server and local.prime else None
 
     def _build_readiness(self) -> Readiness:
         server, config = self._model_server, self._config

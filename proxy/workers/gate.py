@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from proxy.upstreams.gate import ModelGate
-from proxy.workers.messages import Doubted, ModelServerSeen
+from proxy.workers.messages import Doubted, ModelServerSeen, Wanted
 
 
 class RemoteGate(ModelGate):
     """Shut until the fleet says otherwise. `send` is the way to it."""
 
-    def __init__(self, send: Callable[[Doubted], None]) -> None:
+    def __init__(self, send: Callable[[Doubted | Wanted], None]) -> None:
         super().__init__()
         self._send = send
 
@@ -18,16 +18,18 @@ class RemoteGate(ModelGate):
         super().doubt()
         self._send(Doubted())
 
+    def want(self) -> None:
+        """Ask the fleet to wake it."""
+        self._send(Wanted())
+
     def follow(self, seen: ModelServerSeen) -> None:
         """Be as the fleet's is now."""
         self.phase = seen.phase
         self.facts = seen.facts
         self.trouble = seen.trouble
         self.is_hopeless = seen.is_hopeless
-        if seen.is_open:
-            self._let_in()
-        else:
-            self._shut()
+        self._is_open = seen.is_open
+        self._tell()
 
 
 def seen(gate: ModelGate) -> ModelServerSeen:

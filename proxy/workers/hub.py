@@ -11,12 +11,13 @@ from typing import Final
 
 from proxy.clock import Clock
 from proxy.core.breaker import State
+from proxy.core.standby import is_ill
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.tally import Snapshot, decode_snapshot, merged
 from proxy.upstreams.gate import ModelGate
 from proxy.workers.gate import seen
 from proxy.workers.member import Member
-from proxy.workers.messages import BreakerMoved, Doubted, Exposition, Failed, Recovered, Report, Scrape, ToFleet
+from proxy.workers.messages import BreakerMoved, Doubted, Exposition, Failed, Recovered, Report, Scrape, ToFleet, Wanted
 from proxy.workers.notices import News, Notices
 
 REPORT_SECONDS: Final = 0.5
@@ -61,6 +62,8 @@ class Hub:
                 self._pass_on(member, message)
             case Doubted() if self._gate:
                 self._gate.doubt()
+            case Wanted() if self._gate:
+                self._gate.want()
             case Scrape():
                 task = asyncio.create_task(self._answer(member, message))
                 self._answering.add(task)
@@ -94,6 +97,10 @@ class Hub:
             for upstream, states in (member.last.breakers if member.last else {}).items():
                 total[upstream].update(states)
         return total
+
+    def is_ill(self) -> bool:
+        """Whether a breaker of any worker is not closed."""
+        return is_ill(self.breakers())
 
     def _snapshots(self) -> list[Snapshot]:
         return [decode_snapshot(member.last.snapshot) for member in self.members if member.last]

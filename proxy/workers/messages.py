@@ -121,6 +121,20 @@ class Doubted(Struct, frozen=True, tag=True):
     """A request found nobody at the model server's socket."""
 
 
+class Wanted(Struct, frozen=True, tag=True):
+    """The model server is needed, or will be perhaps: it must not rest."""
+
+
+class Noted(Struct, frozen=True, tag=True):
+    """A conversation began with these messages. They are prompt text."""
+
+    client: str
+    messages: bytes
+
+    def __repr__(self) -> str:
+        return f"Noted({len(self.messages)} bytes)"
+
+
 class Scrape(Struct, frozen=True, tag=True):
     """Somebody wants the metrics of all."""
 
@@ -128,7 +142,7 @@ class Scrape(Struct, frozen=True, tag=True):
 
 
 ToWorker = Begin | Drain | ModelServerSeen | Report | Exposition | BreakerMoved | Failed | Recovered
-ToFleet = Ready | Counted | Doubted | Scrape | BreakerMoved | Failed | Recovered
+ToFleet = Ready | Counted | Doubted | Wanted | Noted | Scrape | BreakerMoved | Failed | Recovered
 Message = ToWorker | ToFleet
 
 

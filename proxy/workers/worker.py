@@ -18,6 +18,7 @@ from proxy import memory
 from proxy.app import Hotspare, Shared
 from proxy.config.load import Source
 from proxy.config.schema import Config
+from proxy.core.beginnings import Beginning
 from proxy.telemetry import log
 from proxy.telemetry.events import Event
 from proxy.telemetry.tally import encode_snapshot
@@ -32,6 +33,7 @@ from proxy.workers.messages import (
     Failed,
     Inbox,
     ModelServerSeen,
+    Noted,
     Ready,
     Recovered,
     Report,
@@ -91,7 +93,7 @@ class Worker:
     def __init__(self, config: Config, begin: Begin, listeners: Sequence[socket.socket]) -> None:
         self._link = Link(decode_to_worker, self._receive)
         self._gate = RemoteGate(self._link.send) if begin.model_url else None
-        shared = Shared(tuple(listeners), self._gate, begin.model_url, self._tell, self._expose)
+        shared = Shared(tuple(listeners), self._gate, begin.model_url, self._tell, self._expose, self._note)
         self._hotspare = Hotspare(config, shared=shared)
         self._sharing = Sharing(self._hotspare.pool, self._link.send)
         self._leaving = asyncio.Event()
@@ -134,6 +136,9 @@ class Worker:
 
     def _tell(self, event: Event) -> None:
         self._sharing.tell(event)
+
+    def _note(self, beginning: Beginning) -> None:
+        self._link.send(Noted(beginning.client, beginning.messages))
 
     # ---- metrics
 

@@ -14,6 +14,7 @@ ARROWS = """
     proxy.check             -> *
     proxy.workers           -> *
     proxy.app               -> *
+    proxy.spare             -> proxy.upstreams proxy.config proxy.telemetry
     proxy.server            -> proxy.upstreams proxy.core proxy.wire proxy.telemetry.events proxy.errors proxy.clock
     proxy.upstreams         -> proxy.core proxy.wire proxy.telemetry.events proxy.errors proxy.clock
     proxy.telemetry         -> proxy.core proxy.telemetry.events proxy.errors proxy.clock

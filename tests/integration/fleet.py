@@ -81,10 +81,13 @@ def command_of(pid: int) -> bytes:
 
 
 @asynccontextmanager
-async def running_fleet(folder: Path, config: str, workers: int = 2) -> AsyncIterator[RunningFleet]:
+async def running_fleet(
+    folder: Path, config: str, workers: int = 2, log_level: str = "info"
+) -> AsyncIterator[RunningFleet]:
     """A fleet that serves; killed at the end if it still runs, and none of its workers may be left then."""
     path = folder / "hotspare.yaml"
-    path.write_text(f"listen: 127.0.0.1:0\nworkers: {workers}\nlog: {{format: json}}\n{config}")
+    log = f"log: {{format: json, level: {log_level}}}"
+    path.write_text(f"listen: 127.0.0.1:0\nworkers: {workers}\n{log}\n{config}")
     process = await asyncio.create_subprocess_exec(*command(path), cwd=ROOT, stderr=asyncio.subprocess.PIPE)
     fleet = RunningFleet(process, path)
     listening = asyncio.create_task(fleet.listen())

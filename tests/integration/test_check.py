@@ -72,6 +72,7 @@ local: {{model: {MODEL}, context: 512, pull: false}}
             ["ok", "cloud", "dns"],
             ["ok", "cloud", "http"],
             ["ok", "local", "model"],
+            ["ok", "local", "standby"],
         ],
     )
     assert f"model={MODEL}" in report.detail("local", "model")[1]

@@ -334,3 +334,31 @@ async def test_one_model_server_serves_all_workers_and_is_doubted_by_all(tmp_pat
     assert seen.value("hotspare_model_server_phase", phase="ready") == 1
     assert len(workers) == 2
     assert {line["worker"] for line in fleet.said("request")} == {1, 2}
+
+
+@pytest.mark.model
+async def test_spare_that_all_workers_share_is_woken_and_primed_by_any(
+    upstream: FaultUpstream, session: aiohttp.ClientSession, tmp_path: Path, model_file: Path
+) -> None:
+    config = f"""
+upstreams: [{{name: cloud, base_url: "{upstream.base_url}", api_key: k, {TIMEOUTS}}}]
+local: {{standby: cold, context: 512, pull: false}}
+limits: {{drain: 2s}}
+"""
+    question = QUESTION | {"messages": [{"role": "system", "content": "Be brief."}, *QUESTION["messages"]]}
+    async with running_fleet(tmp_path, config, log_level="debug") as fleet:
+        await fleet.says("model server standby")
+        assert fleet.model_servers == set()
+        upstream.script(Behaviour.ERROR_503)
+        assert await answered_by(session, fleet, question) == "local"
+        assert len(fleet.model_servers) == 1
+        async with asyncio.timeout(30):
+            while not fleet.said("primed with"):
+                assert await answered_by(session, fleet, question) == "cloud"
+        assert not any("brief" in str(line) for line in fleet.lines)
+
+
+async def answered_by(session: aiohttp.ClientSession, fleet: RunningFleet, question: dict[str, Any]) -> str:
+    async with session.post(f"{fleet.base_url}/chat/completions", json=question) as answer:
+        await answer.read()
+        return answer.headers["x-hotspare-upstream"]

@@ -93,6 +93,15 @@ def test_local_model_is_started_here_or_served_elsewhere(local: str, faulty: lis
     assert faulty_keys(f"local: {local}") == faulty
 
 
+@pytest.mark.parametrize("standby", ["warm", "cold"])
+def test_what_rests_needs_an_upstream_that_can_wake_it(standby: str) -> None:
+    local = f"local: {{standby: {standby}}}"
+    elsewhere = f"local: {{standby: {standby}, url: 'http://h/v1', served_model: m}}"
+    assert faulty_keys(local) == ["local.standby"]
+    assert faulty_keys(local, "upstreams: [{name: a, base_url: https://a}]") == []
+    assert faulty_keys(elsewhere) == []
+
+
 @pytest.mark.parametrize(
     ("to", "faulty"),
     [

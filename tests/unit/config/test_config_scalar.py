@@ -43,6 +43,30 @@ def test_size_refuses(raw: str) -> None:
         scalar.size(raw)
 
 
+@pytest.mark.parametrize(("raw", "count"), [("auto", "auto"), ("16MiB", 2**24), ("1GiB", 2**30)])
+def test_size_may_be_left_to_us(raw: str, count: object) -> None:
+    assert scalar.size_or_auto(2**24)(raw) == count
+
+
+@pytest.mark.parametrize(("raw", "problem"), [("8MiB", "too small"), ("much", "not a size"), ("Auto", "not a size")])
+def test_size_or_auto_refuses_with_both_remedies(raw: str, problem: str) -> None:
+    with pytest.raises(Unreadable, match=problem) as caught:
+        scalar.size_or_auto(2**24)(raw)
+    assert caught.value.remedy.endswith(", or auto")
+
+
+@pytest.mark.parametrize(("raw", "seconds"), [("off", None), ("1s", 1.0), ("5m", 300.0)])
+def test_duration_may_be_off(raw: str, seconds: float | None) -> None:
+    assert scalar.duration_or_off(1.0)(raw) == seconds
+
+
+@pytest.mark.parametrize(("raw", "problem"), [("500ms", "too short"), ("0s", "no time"), ("false", "not a duration")])
+def test_duration_or_off_refuses_with_both_remedies(raw: str, problem: str) -> None:
+    with pytest.raises(Unreadable, match=problem) as caught:
+        scalar.duration_or_off(1.0)(raw)
+    assert caught.value.remedy.endswith(", or off")
+
+
 @pytest.mark.parametrize(("raw", "share"), [("0", 0.0), ("1", 1.0), ("0.5", 0.5), (".5", 0.5)])
 def test_ratio_is_a_share_of_one(raw: str, share: float) -> None:
     assert scalar.ratio(raw) == share

@@ -1,13 +1,16 @@
 """The gate before the local upstream, as the child's messages open and shut it. No process is started."""
 
+import asyncio
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from proxy.core.standby import REST_SECONDS, Standby
 from proxy.telemetry.events import Event, ModelServerChanged, Phase
 from proxy.upstreams.local import ModelServer, ModelServerSettings
-from tests.unit.stand_ins import FakeClock
+from tests.unit.stand_ins import FakeClock, turn
 
 SETTINGS = ModelServerSettings(("--model", "smollm2"), "/run/model.sock", heartbeat_seconds=5, hang_seconds=30)
 READY = {"event": "ready", "model": "smollm2", "context": 8192}
@@ -17,9 +20,13 @@ BEAT = {"event": "beat", "step_age_seconds": 0.1}
 class Child:
     """What a child says, and what the supervisor makes of it."""
 
-    def __init__(self, *messages: dict[str, Any]) -> None:
+    def __init__(self, *messages: dict[str, Any], standby: Standby = "hot") -> None:
         self.events: list[Event] = []
-        self.server = ModelServer(SETTINGS, FakeClock(), random.Random(0), self.events.append)
+        self.clock = FakeClock()
+        self.is_ill = False
+        settings = replace(SETTINGS, standby=standby)
+        emit, rng = self.events.append, random.Random(0)
+        self.server = ModelServer(settings, self.clock, rng, emit, is_ill=lambda: self.is_ill)
         self.say(*messages)
 
     def say(self, *messages: dict[str, Any]) -> None:
@@ -99,3 +106,63 @@ def test_command_starts_the_model_server_on_its_socket() -> None:
         "--model",
         "smollm2",
     )
+
+
+async def test_whoever_waits_is_told_as_soon_as_waiting_is_in_vain() -> None:
+    child = Child()
+    waiting = asyncio.create_task(child.server.wait(3600.0))
+    await turn()
+    child.say({"event": "failed", "message": "no such model"})
+    assert await waiting is False
+
+
+async def test_whoever_waits_is_let_in_when_it_is_ready() -> None:
+    child = Child(phase("loading"))
+    waiting = asyncio.create_task(child.server.wait(3600.0))
+    await turn()
+    child.say(phase("warming"))
+    await turn()
+    child.say(READY)
+    assert await waiting is True
+
+
+async def test_spare_that_nobody_needs_lets_nobody_in_before_it_rests() -> None:
+    child = Child(standby="cold")
+    child.server.want()
+    child.say(READY)
+    child.clock.now += REST_SECONDS
+    child.say(BEAT)
+    assert not child.server.is_open
+
+
+async def test_request_at_the_gate_of_a_leaving_spare_is_let_in_at_the_next_beat() -> None:
+    child = Child(standby="cold")
+    child.server.want()
+    child.say(READY)
+    child.clock.now += REST_SECONDS
+    child.say(BEAT)
+    waiting = asyncio.create_task(child.server.wait(3600.0))
+    await turn()
+    child.say(BEAT)
+    assert await waiting is True
+
+
+async def test_spare_stays_while_an_upstream_is_ill() -> None:
+    child = Child(standby="warm")
+    child.server.want()
+    child.say(READY)
+    child.is_ill = True
+    child.clock.now += REST_SECONDS
+    child.say(BEAT, BEAT)
+    assert child.server.is_open
+
+
+@pytest.mark.parametrize(
+    ("busy", "is_idle"),
+    [({}, True), ({"running": 0, "queued": 0}, True), ({"running": 1}, False), ({"queued": 2}, False)],
+)
+def test_idle_is_a_ready_child_with_nothing_to_do(busy: dict[str, int], is_idle: bool) -> None:
+    child = Child(BEAT | busy)
+    assert not child.server.is_idle
+    child.say(READY, BEAT | busy)
+    assert child.server.is_idle is is_idle

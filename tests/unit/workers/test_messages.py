@@ -17,6 +17,7 @@ from proxy.workers.messages import (
     Failed,
     Inbox,
     ModelServerSeen,
+    Noted,
     OutOfStep,
     Ready,
     Recovered,
@@ -24,6 +25,7 @@ from proxy.workers.messages import (
     Scrape,
     ToFleet,
     ToWorker,
+    Wanted,
     decode_to_fleet,
     decode_to_worker,
     encode,
@@ -42,7 +44,15 @@ TO_WORKER = [
     Exposition(7, b"# HELP", "text/plain"),
     *NEWS,
 ]
-TO_FLEET = [Ready(), Counted(7, b"snapshot", {"acme": {State.CLOSED: 3}}), Doubted(), Scrape(7), *NEWS]
+TO_FLEET = [
+    Ready(),
+    Counted(7, b"snapshot", {"acme": {State.CLOSED: 3}}),
+    Doubted(),
+    Wanted(),
+    Noted("app", b"[]"),
+    Scrape(7),
+    *NEWS,
+]
 
 
 def payload_of(message: ToWorker | ToFleet) -> bytes:

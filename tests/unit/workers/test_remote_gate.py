@@ -5,7 +5,7 @@ import random
 from proxy.telemetry.events import Phase
 from proxy.upstreams.local import ModelServer, ModelServerSettings
 from proxy.workers.gate import RemoteGate, seen
-from proxy.workers.messages import Doubted, ModelServerSeen
+from proxy.workers.messages import Doubted, ModelServerSeen, Wanted
 from tests.unit.stand_ins import FakeClock
 
 READY = ModelServerSeen(Phase.READY, {"model": "smollm2"}, "", is_open=True, is_hopeless=False)
@@ -21,12 +21,20 @@ async def test_gate_is_shut_until_the_fleet_says_otherwise() -> None:
 
 
 async def test_doubt_shuts_it_at_once_and_is_told() -> None:
-    told: list[Doubted] = []
+    told: list[Doubted | Wanted] = []
     gate = RemoteGate(told.append)
     gate.follow(READY)
     gate.doubt()
-    assert not await gate.wait(0.0)
     assert told == [Doubted()]
+    assert not await gate.wait(0.0)
+
+
+async def test_whoever_waits_has_the_fleet_wake_it() -> None:
+    told: list[Doubted | Wanted] = []
+    gate = RemoteGate(told.append)
+    gate.follow(ModelServerSeen(Phase.STANDBY, {}, "", is_open=False, is_hopeless=False))
+    assert not await gate.wait(0.0)
+    assert told == [Wanted()]
 
 
 async def test_nobody_waits_for_a_model_server_that_cannot_run() -> None:
