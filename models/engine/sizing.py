@@ -3,8 +3,8 @@
 A cache that is split gives every sequence room for a whole context of its own: nobody ever has to make place, and a
 step looks at no more than what each sequence has read. A unified one is a pool of cells that all share: a prefix that
 several have in common lies there once, and many short sequences fit where few long ones would, but every row of a step
-is compared with the cells of all others. Split is faster, where the memory is there (on two cores, default model:
-see docs/serving.md).
+is compared with the cells of all others. Where the memory is there, split is faster: by a tenth at 32 sequences of the
+default model on two cores.
 """
 
 from dataclasses import dataclass
