@@ -42,6 +42,7 @@ from proxy.spare import build_primer, model_server_settings, model_url, served_m
 from proxy.telemetry import log
 from proxy.telemetry.events import Emit, FaultCaught, Phase
 from proxy.telemetry.metrics import Metrics
+from proxy.telemetry.page import page
 from proxy.telemetry.publisher import FLUSH_SECONDS, Publisher
 from proxy.telemetry.tally import Snapshot
 from proxy.upstreams.alarm import Alarm
@@ -289,9 +290,7 @@ class Hotspare:
         return Sampler(self._primer.note) if self._primer else None
 
     async def _expose(self) -> tuple[bytes, str]:
-        from proxy.telemetry.exposition import exposition  # prometheus_client is not needed to start
-
-        return exposition(self.snapshot())
+        return page(self.snapshot())
 
     async def _close_if_draining(self, _: web.Request, response: web.StreamResponse) -> None:
         if self._draining.is_on:

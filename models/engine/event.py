@@ -53,3 +53,9 @@ Sink: TypeAlias = Callable[[Event], None]
 
 Delivery: TypeAlias = list[tuple[Sink, Event]]
 """Events with their addresses, in order."""
+
+
+def hand_out(posts: Delivery) -> None:
+    """Give each event to its sink."""
+    for sink, event in posts:
+        sink(event)

@@ -248,7 +248,7 @@ class Engine(Generic[SamplerT]):
             if isinstance(command, Stop):
                 return False
             self._obey(command)
-        for late in self._scheduler.expire(self._clock()):
+        if late := self._scheduler.expire(self._clock()):
             self._refuse(late, "the deadline passed while waiting for the local model")
         for sequence in self._scheduler.admit():
             self._begin(sequence)
@@ -297,9 +297,9 @@ class Engine(Generic[SamplerT]):
         if isinstance(command, Cancel):
             self._cancel(command.sequence_id)
         elif self._is_hopeless(command.sequence):
-            self._refuse(command.sequence, "the local model is too busy to begin before the deadline")
+            self._refuse([command.sequence], "the local model is too busy to begin before the deadline")
         elif refused := self._scheduler.submit(command.sequence):
-            self._refuse(refused, "too many requests wait for the local model")
+            self._refuse([refused], "too many requests wait for the local model")
 
     def _is_hopeless(self, sequence: Sequence) -> bool:
         """Whether it is better told now than when its deadline has passed."""
@@ -308,10 +308,11 @@ class Engine(Generic[SamplerT]):
         reading = self._scheduler.pace.reading_seconds(len(sequence.tokens))
         return self._clock() + self._scheduler.expected_wait_seconds() + reading > sequence.deadline_at
 
-    def _refuse(self, sequence: Sequence, why: str) -> None:
+    def _refuse(self, sequences: list[Sequence], why: str) -> None:
         shortest, longest = _RETRY_AFTER_SECONDS
         wait = math.ceil(self._scheduler.expected_wait_seconds())
-        self._post(sequence, Failed(Overloaded(why, min(max(wait, shortest), longest))))
+        for sequence in sequences:
+            self._post(sequence, Failed(Overloaded(why, min(max(wait, shortest), longest))))
 
     def _cancel(self, sequence_id: int) -> None:
         if sequence := self._scheduler.remove(sequence_id):

@@ -76,7 +76,7 @@ class Scheduler:
         """Prompts to be read in idle moments."""
         self._running: list[Sequence] = []
         """In the order of their admission."""
-        self._slots = Slots(layout.slots, is_packed=layout.pool_tokens is None)
+        self._slots = Slots(layout.slots, is_packed=layout.is_split)
 
     @property
     def queued(self) -> int:
@@ -223,8 +223,7 @@ class Scheduler:
     def _settle(self, sequence: Sequence, inheritance: Inheritance | None) -> None:
         """Give it a slot: that of its inheritance where nothing else is lost by it, or where there is no other."""
         source = inheritance.kept_in if inheritance is not None and inheritance.reader is None else None
-        is_superseded = source is not None and self._is_superseded(source, sequence)
-        slot = None if is_superseded and not self._is_packed else self._slots.take(source)
+        slot = None if self._is_superseded(source, sequence) else self._slots.take(source)
         if slot is None:
             assert source is not None, "at most as many run as there are slots"
             self._slots.adopt(source)
@@ -232,12 +231,12 @@ class Scheduler:
         sequence.slot, sequence.inheritance = slot, inheritance
         self._running.append(sequence)
 
-    @property
-    def _is_packed(self) -> bool:
-        return self._layout.pool_tokens is None
-
-    def _is_superseded(self, slot: int, sequence: Sequence) -> bool:
-        """Whether all that is kept there is a part of the new sequence: a dialogue goes on."""
+    def _is_superseded(self, slot: int | None, sequence: Sequence) -> bool:
+        """Whether all that is kept there is a part of the new sequence: a dialogue goes on. In a split cache the lowest
+        place is worth more.
+        """
+        if slot is None or self._layout.is_split:
+            return False
         kept = self._slots.kept[slot].tokens
         return len(kept) < len(sequence.tokens) and common_prefix(kept, sequence.tokens) == len(kept)
 
@@ -334,11 +333,9 @@ class Scheduler:
             chunks = [self._chunk(reading[0], self.pace.step_tokens)]
         else:
             chunks = [self._chunk(sequence, 1) for sequence in decoding]
-            chunks += self._read_prompts(reading, self.pace.budget(len(decoding)))
+            shares = _shares(reading, self.pace.budget(len(decoding)))
+            chunks += [self._chunk(sequence, tokens) for sequence, tokens in shares]
         return sorted(chunks, key=lambda chunk: chunk.slot)
-
-    def _read_prompts(self, reading: list[Sequence], budget: int) -> list[Chunk]:
-        return [self._chunk(sequence, tokens) for sequence, tokens in _shares(reading, budget)]
 
     def _chunk(self, sequence: Sequence, tokens: int) -> Chunk:
         end = min(len(sequence.tokens), sequence.position + tokens)

@@ -37,3 +37,8 @@ class Layout:
     slots: int
     pool_tokens: int | None = None
     can_cut: bool = True
+
+    @property
+    def is_split(self) -> bool:
+        """Whether each slot has cells of its own."""
+        return self.pool_tokens is None

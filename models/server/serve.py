@@ -16,7 +16,7 @@ from aiohttp import web
 
 from models.catalog.locate import ModelFile, locate, resolve
 from models.download.pull import pull
-from models.engine.event import Delivery
+from models.engine.event import Delivery, hand_out
 from models.errors import EXIT_CRASHED, EXIT_OK, ListenFailed, SetupError
 from models.server.app import build_app
 from models.server.lifeline import LineReporter, ReadyFacts, Reporter, SilentReporter, beat, claim_stdout
@@ -144,7 +144,7 @@ class Server:
             loop.call_soon_threadsafe(self._crash)
 
         def deliver(posts: Delivery) -> None:
-            loop.call_soon_threadsafe(_hand_out, posts)
+            loop.call_soon_threadsafe(hand_out, posts)
 
         loaded = build_loaded(weights, self._file, self._settings, deliver, on_failure)
         loaded.engine.start()
@@ -155,7 +155,7 @@ class Server:
             model=self._file.name,
             context=weights.context_tokens,
             parallel=weights.parallel,
-            kv="split" if weights.context.layout.pool_tokens is None else "unified",
+            kv="split" if weights.context.layout.is_split else "unified",
             threads=weights.threads,
             gpu_layers=weights.model.gpu_layers,
             load_seconds=round(load_seconds, 3),
@@ -227,11 +227,6 @@ class Server:
         """The emergency exit, while loading or a step is still inside llama.cpp and nothing can be freed."""
         logging.shutdown()
         os._exit(EXIT_CRASHED if self._has_crashed else EXIT_OK)
-
-
-def _hand_out(posts: Delivery) -> None:
-    for sink, event in posts:
-        sink(event)
 
 
 def _site(runner: web.AppRunner, endpoint: Endpoint) -> web.BaseSite:

@@ -6,10 +6,13 @@ YAML's own guesses (`no` is false, 1:30 is ninety) are never consulted: the sche
 import ipaddress
 import re
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from proxy.config.value import Address, Secret, Url
+
+V = TypeVar("V")
+W = TypeVar("W")
 
 _SECONDS_IN: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES_IN: Final = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -80,49 +83,43 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
 
 def whole_or_auto(least: int, most: int | None = None) -> Callable[[str], int | Literal["auto"]]:
     """A parser of whole numbers as `whole`, or the word `auto`."""
-    number = whole(least, most)
-
-    def parse(raw: str) -> int | Literal["auto"]:
-        try:
-            return "auto" if raw == "auto" else number(raw)
-        except Unreadable as error:
-            raise Unreadable(error.problem, f"{error.remedy}, or auto") from None
-
-    return parse
+    return _or_word("auto", "auto", whole(least, most))
 
 
 def size_or_auto(least_bytes: int) -> Callable[[str], int | Literal["auto"]]:
     """A parser of sizes as `size`, of at least so many bytes, or the word `auto`."""
 
-    def parse(raw: str) -> int | Literal["auto"]:
-        if raw == "auto":
-            return "auto"
-        try:
-            number = size(raw)
-        except Unreadable as error:
-            raise Unreadable(error.problem, f"{error.remedy}, or auto") from None
+    def parse(raw: str) -> int:
+        number = size(raw)
         if number < least_bytes:
-            raise Unreadable("is too small", f"write at least {least_bytes // 2**20}MiB, or auto")
+            raise Unreadable("is too small", f"write at least {least_bytes // 2**20}MiB")
         return number
 
-    return parse
+    return _or_word("auto", "auto", parse)
 
 
 def duration_or_off(least_seconds: float) -> Callable[[str], float | None]:
     """A parser of durations as `duration`, of at least so many seconds, or the word `off`, which gives None."""
 
-    def parse(raw: str) -> float | None:
-        if raw == "off":
-            return None
-        try:
-            seconds = duration(raw)
-        except Unreadable as error:
-            raise Unreadable(error.problem, f"{error.remedy}, or off") from None
+    def parse(raw: str) -> float:
+        seconds = duration(raw)
         if seconds < least_seconds:
-            raise Unreadable("is too short", f"write at least {least_seconds:g}s, or off")
+            raise Unreadable("is too short", f"write at least {least_seconds:g}s")
         return seconds
 
-    return parse
+    return _or_word("off", None, parse)
+
+
+def _or_word(word: str, value: W, parse: Callable[[str], V]) -> Callable[[str], V | W]:
+    """A parser of what `parse` reads, or of one word; a refusal names both."""
+
+    def parse_either(raw: str) -> V | W:
+        try:
+            return value if raw == word else parse(raw)
+        except Unreadable as error:
+            raise Unreadable(error.problem, f"{error.remedy}, or {word}") from None
+
+    return parse_either
 
 
 def one_of(*words: str) -> Callable[[str], str]:

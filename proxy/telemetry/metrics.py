@@ -72,12 +72,6 @@ class Metrics:
         counted.peaks = self._peaks | gauges.peaks
         return counted
 
-    def expose(self) -> tuple[bytes, str]:
-        """The exposition and its content type."""
-        from proxy.telemetry.exposition import exposition  # prometheus_client is not needed to start
-
-        return exposition(self.snapshot())
-
     def __call__(self, event: Event) -> None:
         """Count one event."""
         if isinstance(event, AttemptEnded):

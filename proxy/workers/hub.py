@@ -13,6 +13,7 @@ from proxy.clock import Clock
 from proxy.core.breaker import State
 from proxy.core.standby import is_ill
 from proxy.telemetry.metrics import Metrics
+from proxy.telemetry.page import page
 from proxy.telemetry.tally import Snapshot, decode_snapshot, merged
 from proxy.upstreams.gate import ModelGate
 from proxy.workers.gate import seen
@@ -85,9 +86,7 @@ class Hub:
         with suppress(TimeoutError):
             async with asyncio.timeout(REPORT_SECONDS):
                 await asyncio.gather(*(member.reports(self._reports) for member in asked))
-        from proxy.telemetry.exposition import exposition  # prometheus_client is not needed to start
-
-        return exposition(merged([self._metrics.snapshot(), self._gone, *self._snapshots()]))
+        return page(merged([self._metrics.snapshot(), self._gone, *self._snapshots()]))
 
     def breakers(self) -> Mapping[str, Mapping[State, int]]:
         """How many breakers of each upstream are in which state, over all workers as they last reported; none for an

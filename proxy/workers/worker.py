@@ -21,6 +21,7 @@ from proxy.config.schema import Config
 from proxy.core.beginnings import Beginning
 from proxy.telemetry import log
 from proxy.telemetry.events import Event
+from proxy.telemetry.page import page
 from proxy.telemetry.tally import encode_snapshot
 from proxy.workers.gate import RemoteGate
 from proxy.workers.link import Link
@@ -162,9 +163,7 @@ class Worker:
             async with asyncio.timeout(SCRAPE_SECONDS):
                 return await asked
         except TimeoutError:
-            from proxy.telemetry import exposition as page  # prometheus_client is not needed to start
-
-            return page.exposition(self._hotspare.snapshot())
+            return page(self._hotspare.snapshot())
         finally:
             del self._scrapes[number]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.engine.event import Delivery, Ended, Event, Failed, Piece
+from models.engine.event import Ended, Event, Failed, Piece, hand_out
 from models.engine.llama import Context
 from models.engine.loop import Engine, Snapshot
 from models.engine.pace import Pace
@@ -35,7 +35,7 @@ class ByHand:
 
     def __init__(self, context: Context, rules: Rules, step_tokens: int = 64) -> None:
         self._scheduler = Scheduler(rules, context.layout, Pace(step_tokens))
-        self._engine = Engine(context, self._scheduler, time.monotonic, _deliver, lambda: None)
+        self._engine = Engine(context, self._scheduler, time.monotonic, hand_out, lambda: None)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -70,8 +70,3 @@ class ByHand:
         """As the server does it: the engine's own thread ends everything."""
         self._engine.start()
         assert self._engine.stop(timeout=30)
-
-
-def _deliver(posts: Delivery) -> None:
-    for sink, event in posts:
-        sink(event)

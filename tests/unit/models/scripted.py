@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from models.engine.event import Delivery, Event
+from models.engine.event import Event, hand_out
 from models.engine.loop import Engine
 from models.engine.pace import Pace
 from models.engine.params import SamplingParams
@@ -78,7 +78,7 @@ class Rig:
     def __post_init__(self) -> None:
         rules = Rules(self.parallel, self.queue_limit)
         scheduler = Scheduler(rules, Layout(self.parallel), Pace(self.step_tokens))
-        self.engine = Engine(self.backend, scheduler, self._clock, deliver, self._crashed)
+        self.engine = Engine(self.backend, scheduler, self._clock, hand_out, self._crashed)
 
     def _clock(self) -> float:
         """Time passes while the model reads: between the two looks at it that belong to one step."""
@@ -104,8 +104,3 @@ class Rig:
     def turn(self, times: int) -> None:
         for _ in range(times):
             assert self.engine.turn()
-
-
-def deliver(posts: Delivery) -> None:
-    for sink, event in posts:
-        sink(event)
