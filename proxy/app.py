@@ -219,7 +219,7 @@ class Hotspare:
         local = self._config.local
         if local is None or self.model_server is None or self._folder is None or not local.prime:
             return None
-        return build_primer(local, self.model_server, self._folder)
+        return build_primer(local, self.model_server, self._folder, self._clock)
 
     def _sinks(self) -> list[Emit]:
         """Who hears of events, besides those that always do."""
@@ -290,7 +290,7 @@ class Hotspare:
         return Sampler(self._primer.note) if self._primer else None
 
     async def _expose(self) -> tuple[bytes, str]:
-        return page(self.snapshot())
+        return await page(self.snapshot())
 
     async def _close_if_draining(self, _: web.Request, response: web.StreamResponse) -> None:
         if self._draining.is_on:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from proxy.clock import Clock
 from proxy.config.schema import Config, LocalSettings
 from proxy.telemetry import log
 from proxy.upstreams.local import ModelServer, ModelServerSettings
@@ -26,9 +27,9 @@ def model_url(folder: Path) -> str:
     return f"unix://{folder / _SOCKET}"
 
 
-def build_primer(local: LocalSettings, server: ModelServer, folder: Path) -> Primer:
+def build_primer(local: LocalSettings, server: ModelServer, folder: Path, clock: Clock) -> Primer:
     """Who tells the model server how conversations begin; its socket lies in `folder`."""
-    return Primer(server, str(folder / _SOCKET), served_model(local))
+    return Primer(server, model_url(folder), served_model(local), clock)
 
 
 def model_server_settings(local: LocalSettings, config: Config, folder: Path) -> ModelServerSettings:

@@ -78,7 +78,7 @@ class StreamAnswer:
         """
         block = self._reader.feed(data)
         if not block:
-            if len(self._reader.rest) > sse.MAX_EVENT_BYTES:
+            if self._reader.is_overfull:
                 raise _bad(self._head, "an event without end")
             return b""
         if (journal := self._journal) is None:

@@ -140,12 +140,16 @@ class ClientConnection(web.RequestHandler):
 
     def _find(self, lane: Lane, data: bytes) -> tuple[Frame, Known] | None:
         """Mostly it is the same head as last time, which takes two comparisons to see."""
-        if self._last is not None:
-            frame, known = self._last
-            again = frame_like(frame, data)
-            if again is not None and again.end - again.body_at <= lane.body_bytes:
-                return again, known
-        self._last = lane.find(data)
+        try:
+            if self._last is not None:
+                frame, known = self._last
+                again = frame_like(frame, data)
+                if again is not None and again.end - again.body_at <= lane.body_bytes:
+                    return again, known
+            self._last = lane.find(data)
+        except Exception as error:  # noqa: BLE001 - the boundary: aiohttp serves what the lane fails to read, or says 500
+            lane.stumbled(error)
+            self._last = None
         return self._last
 
     def _begin(self, lane: Lane, known: Known, account: Account, body: bytes) -> None:
@@ -156,6 +160,8 @@ class ClientConnection(web.RequestHandler):
             drive = lane.drive(known, body, account, reply, self._served)
         except RequestInvalid as error:
             self._served(lane.refuse(account, error, reply))
+        except Exception as error:  # noqa: BLE001 - the boundary: nobody above a callback would answer the client
+            self._served(lane.fault(account, error, reply))
         else:
             self.carry(drive)
             drive.begin()
@@ -277,7 +283,7 @@ class ClientConnection(web.RequestHandler):
         self._early = b""
         if self._drive is not None and self._account is not None:
             self._drive.client_gone()
-        elif self._account is not None and self._lane is not None:  # a mistake of ours kept a drive from being made
+        elif self._account is not None and self._lane is not None:  # it could not even be told of a mistake of ours
             self._lane.gone(self._account)
         super().connection_lost(exc)
 

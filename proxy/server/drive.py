@@ -57,7 +57,10 @@ class Drive:
 
     def begin(self) -> None:
         """Start with the first candidate."""
-        self._perform(self._opening.begin(self._account.started_at))
+        try:
+            self._perform(self._opening.begin(self._account.started_at))
+        except Exception as error:  # noqa: BLE001 - the boundary: one of its callers is a callback, as in `_launch`
+            self._fail(error)
 
     # ---- what the client's connection says
 
@@ -120,6 +123,11 @@ class Drive:
         """A mistake of ours, or of the client's that only showed now."""
         if self._attempt is attempt:
             self._report(attempt, Outcome(Kind.CLIENT_GONE))
+        self._fail(error)
+
+    # ----
+
+    def _fail(self, error: Exception) -> None:
         if self._is_over:  # the answer is out; what came after it on this connection has failed
             self._means.emit(FaultCaught("request", error))
             self._reply.hang_up()
@@ -135,8 +143,6 @@ class Drive:
             self._end(self._status)
         else:
             self._send(error_answer(500, FAULT_MESSAGE, self._account, code="proxy_fault"))
-
-    # ----
 
     def _make_machine(self) -> Failover:
         """The machine as it would be by now: the first attempt has started, and may have shown content."""

@@ -18,8 +18,8 @@ from proxy.server.drive import Drive
 from proxy.server.middleware import Reception, endpoint_of
 from proxy.server.relay import Asked, Relay
 from proxy.server.reply import Reply
-from proxy.server.response import refusal
-from proxy.telemetry.events import Endpoint, Result
+from proxy.server.response import OwnAnswer, refusal
+from proxy.telemetry.events import Endpoint, FaultCaught, Result
 from proxy.wire import headers
 from proxy.wire.request import Frame, PlainHead, frame, read
 
@@ -84,9 +84,15 @@ class Lane:
     def refuse(self, account: Account, error: RequestInvalid, reply: Reply) -> int:
         """Say what is wrong with a request; the status that says so."""
         account.result = Result.CALLER_ERROR
-        answer = refusal(error, account)
-        reply.whole(answer.status, answer.lines(), answer.body)
-        return answer.status
+        return _send(refusal(error, account), reply)
+
+    def fault(self, account: Account, error: Exception, reply: Reply) -> int:
+        """Say that we have failed on a request; the status that says so."""
+        return _send(self._reception.fault(error, account), reply)
+
+    def stumbled(self, error: Exception) -> None:
+        """Bytes could not be looked at, for a mistake of ours."""
+        self._reception.emit(FaultCaught("lane", error))
 
     def too_slow(self) -> RequestInvalid:
         """A body has not arrived in time."""
@@ -110,3 +116,8 @@ class Lane:
         given = lookup.get("x-request-id", "")
         asked = self._relay.asked(plain.path.removeprefix("/v1"), plain.fields, lookup)
         return Known(endpoint_of(plain.path), client, given if headers.is_request_id(given) else "", asked)
+
+
+def _send(answer: OwnAnswer, reply: Reply) -> int:
+    reply.whole(answer.status, answer.lines(), answer.body)
+    return answer.status

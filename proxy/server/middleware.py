@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler
 from proxy.clock import Clock
 from proxy.errors import RequestInvalid
 from proxy.server.account import ACCOUNT, CLIENT_GONE, Account
-from proxy.server.response import FAULT_MESSAGE, error_answer, refusal
+from proxy.server.response import FAULT_MESSAGE, OwnAnswer, error_answer, refusal
 from proxy.server.settings import Client
 from proxy.telemetry.events import Emit, Endpoint, FaultCaught, Result
 from proxy.wire import headers
@@ -72,6 +72,12 @@ class Reception:
             raise RequestInvalid(message, status=401, code="invalid_api_key")
         return found[0]
 
+    def fault(self, error: Exception, account: Account) -> OwnAnswer:
+        """A mistake of ours is told; what the client gets, if it has not got anything yet."""
+        account.result = Result.FAULT
+        self.emit(FaultCaught("request", error))
+        return error_answer(500, FAULT_MESSAGE, account, code="proxy_fault")
+
     async def receive(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """The middleware."""
         if request.path in self.unaccounted:
@@ -102,11 +108,10 @@ class Reception:
         except ConnectionError:
             raise
         except Exception as error:
-            account.result = Result.FAULT
-            self.emit(FaultCaught("request", error))
+            answer = self.fault(error, account)
             if account.is_committed:
                 raise ConnectionResetError("half an answer is out: cut the connection") from error
-            return error_answer(500, FAULT_MESSAGE, account, code="proxy_fault").as_web()
+            return answer.as_web()
 
 
 def _refusal(error: RequestInvalid, account: Account) -> web.Response:

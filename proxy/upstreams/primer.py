@@ -7,10 +7,12 @@ import asyncio
 import logging
 from typing import Final, Protocol
 
-import aiohttp
 import msgspec
 
+from proxy.clock import Clock
 from proxy.core.beginnings import Beginning, Beginnings
+from proxy.core.outcome import Kind
+from proxy.upstreams.transport import AttemptFailed, Outgoing, Transport, bounded
 
 _LOGGER = logging.getLogger("hotspare")
 
@@ -35,13 +37,13 @@ class Idler(Protocol):
 
 
 class Primer:
-    """Keeps the beginnings in memory, and tells them to the server that listens at the unix socket `path`. They are
-    prompt text: neither in a log nor in an event.
+    """Keeps the beginnings in memory, and tells them to the server at `base_url`. They are prompt text: neither in a
+    log nor in an event.
     """
 
-    def __init__(self, server: Idler, path: str, model: str) -> None:
+    def __init__(self, server: Idler, base_url: str, model: str, clock: Clock) -> None:
         self._server = server
-        self._path = path
+        self._transport = Transport(base_url, clock)
         self._model = model
         self._beginnings = Beginnings()
         self._life = 0
@@ -51,10 +53,13 @@ class Primer:
         self._beginnings.note(beginning)
 
     async def run(self) -> None:
-        """Tell what is worth it until cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            await self.look()
+        """Tell what is worth it until cancelled, and close."""
+        try:
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                await self.look()
+        finally:
+            await self.close()
 
     async def look(self) -> None:
         """Tell what is worth it, as long as the model server has nothing else to do."""
@@ -68,15 +73,17 @@ class Primer:
     async def _tell(self, beginning: Beginning) -> bool:
         """Whether it was heard. A refusal is final: asked again, it would be the same."""
         body = msgspec.json.encode({"model": self._model, "messages": msgspec.Raw(beginning.messages)})
-        headers = {"Content-Type": "application/json", "x-hotspare-client": beginning.client}
-        timeout = aiohttp.ClientTimeout(total=_PATIENCE_SECONDS)
+        fields = [("Content-Type", "application/json"), ("x-hotspare-client", beginning.client)]
+        asking = self._transport.send(Outgoing("POST", "/prime", fields, body), _PATIENCE_SECONDS)
         try:
-            async with (
-                aiohttp.ClientSession(connector=aiohttp.UnixConnector(self._path), timeout=timeout) as session,
-                session.post("http://local/prime", data=body, headers=headers) as answer,
-            ):
-                _LOGGER.debug("primed with %d bytes: %d", len(beginning.messages), answer.status)
-                return answer.status < 500
-        except (aiohttp.ClientError, TimeoutError) as error:
-            _LOGGER.debug("not primed: %s", type(error).__name__)
+            answer = await bounded(_PATIENCE_SECONDS, Kind.FIRST_CONTENT_TIMEOUT, asking)
+        except AttemptFailed as failure:
+            _LOGGER.debug("not primed: %s", failure)
             return False
+        answer.close()
+        _LOGGER.debug("primed with %d bytes: %d", len(beginning.messages), answer.status)
+        return answer.status < 500
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._transport.close()

@@ -118,4 +118,6 @@ async def _await_proof(exchange: Exchange) -> None:
                 raise AttemptFailed(Outcome(Kind.BAD_ANSWER, exchange.status, detail="error in stream"))
             if seen.has_content or seen.is_finished:
                 return
+        if reader.is_overfull:
+            raise AttemptFailed(Outcome(Kind.BAD_ANSWER, exchange.status, detail="an event without end"))
     raise AttemptFailed(Outcome(Kind.CUT, exchange.status, detail="stream without content"))

@@ -40,6 +40,11 @@ class EventReader:
         self.rest = data[end:]
         return data if end == len(data) else data[:end]
 
+    @property
+    def is_overfull(self) -> bool:
+        """Whether the event that is still to end has become too long for one."""
+        return len(self.rest) > MAX_EVENT_BYTES
+
 
 def payloads(block: bytes) -> Iterator[bytes]:
     """The data of each whole event in `block`; events without data (comments, pings) yield nothing."""

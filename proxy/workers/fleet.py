@@ -189,7 +189,9 @@ class Fleet:
 
     def _build_primer(self) -> Primer | None:
         local, server = self._config.local, self._model_server
-        return build_primer(local, server, self._folder) if local and server and local.prime else None
+        if not (local and server and local.prime):
+            return None
+        return build_primer(local, server, self._folder, self._clock)
 
     def _build_readiness(self) -> Readiness:
         server, config = self._model_server, self._config

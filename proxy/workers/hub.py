@@ -86,7 +86,7 @@ class Hub:
         with suppress(TimeoutError):
             async with asyncio.timeout(REPORT_SECONDS):
                 await asyncio.gather(*(member.reports(self._reports) for member in asked))
-        return page(merged([self._metrics.snapshot(), self._gone, *self._snapshots()]))
+        return await page(merged([self._metrics.snapshot(), self._gone, *self._snapshots()]))
 
     def breakers(self) -> Mapping[str, Mapping[State, int]]:
         """How many breakers of each upstream are in which state, over all workers as they last reported; none for an

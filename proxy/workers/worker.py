@@ -163,7 +163,7 @@ class Worker:
             async with asyncio.timeout(SCRAPE_SECONDS):
                 return await asked
         except TimeoutError:
-            return page(self._hotspare.snapshot())
+            return await page(self._hotspare.snapshot())
         finally:
             del self._scrapes[number]
 

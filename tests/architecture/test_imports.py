@@ -14,7 +14,7 @@ ARROWS = """
     proxy.check             -> *
     proxy.workers           -> *
     proxy.app               -> *
-    proxy.spare             -> proxy.upstreams proxy.config proxy.telemetry
+    proxy.spare             -> proxy.upstreams proxy.config proxy.telemetry proxy.clock
     proxy.server            -> proxy.upstreams proxy.core proxy.wire proxy.telemetry.events proxy.errors proxy.clock
     proxy.upstreams         -> proxy.core proxy.wire proxy.telemetry.events proxy.errors proxy.clock
     proxy.telemetry         -> proxy.core proxy.telemetry.events proxy.errors proxy.clock
@@ -38,10 +38,12 @@ ARROWS = """
 """
 
 # What decides or reads bytes neither waits, nor looks at a clock, nor throws dice, nor writes a log.
+# The road out is our own.
 FORBIDDEN = """
     proxy.core    : aiohttp asyncio logging os random socket threading time uvloop
     proxy.wire    : aiohttp asyncio logging os random socket threading time uvloop
     proxy.config  : aiohttp asyncio logging os random socket threading time uvloop
+    proxy.upstreams : aiohttp
     models.engine : aiohttp asyncio uvloop
 """
 

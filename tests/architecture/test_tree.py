@@ -13,8 +13,9 @@ MEANINGLESS = frozenset({"base", "common", "helper", "helpers", "manager", "misc
 # Where everything may be caught, and why. Each of them ends something and reports it; none goes on as if nothing were.
 BOUNDARIES = {
     "proxy.server.middleware": "one request: a fault of ours becomes a 500 and an event, and the others go on",
+    "proxy.server.connection": "the lane: a request gets a 500, bytes it fails to read aiohttp; the fault is an event",
     "proxy.server.attempt": "the callbacks of one attempt: nobody above them would hear of it, the client would wait",
-    "proxy.server.drive": "launching an attempt, likewise: the client gets a 500, and the fault an event",
+    "proxy.server.drive": "a start, and an attempt's launch, likewise: the client gets a 500, and the fault an event",
     "models.engine.loop": "the engine thread: no client may be left waiting for a thread that is gone",
 }
 

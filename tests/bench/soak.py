@@ -5,16 +5,15 @@ The model is a tiny one with random weights, so that it is the engine that is te
 
 import argparse
 import asyncio
-import subprocess
+import shlex
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from time import perf_counter
 
 import aiohttp
@@ -22,8 +21,9 @@ import uvloop
 
 from tests.bench import process
 from tests.bench.caprice import Caprice, fault_of_status, fault_of_stream, fault_of_whole, throw
+from tests.bench.serving.server import Launched, Server, launched
+from tests.bench.target import HOST, NotServing
 from tests.integration.models.tiny import Kind, write
-from tests.running import ROOT
 
 _READING_EVERY = 1000
 _FEWEST_READINGS = 4
@@ -102,7 +102,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     with TemporaryDirectory() as folder:
         model = options.model or str(write(Kind.FULL, Path(folder) / "tiny.gguf"))
-        soak = uvloop.run(_run(model, Path(folder), options))
+        try:
+            soak = uvloop.run(_run(model, options))
+        except NotServing as error:
+            raise SystemExit(str(error)) from None
     complaints = soak.verdict()
     print(f"statuses {dict(soak.statuses)}; memory {soak.growth():.3f} of what it was when warm", *complaints, sep="\n")
     return int(bool(complaints))
@@ -120,12 +123,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _run(model: str, folder: Path, options: argparse.Namespace) -> Soak:
+async def _run(model: str, options: argparse.Namespace) -> Soak:
     soak = Soak()
-    flags = [f"--{flag}" for flag in options.flags]
-    socket, log = folder / "s", folder / "log"
-    async with _serving(model, socket, log, flags) as server, _session(socket, options.concurrency) as session:
-        await _until_ready(session, server, log)
+    with TemporaryFile() as said:
+        async with launched(_server(model, options.flags), options.concurrency, _START_SECONDS, said) as server:
+            await _work_through(server, soak, options)
+        said.seek(0)
+        soak.tracebacks = said.read().count(b"Traceback")
+    return soak
+
+
+def _server(model: str, flags: Sequence[str]) -> Server:
+    command = [sys.executable, "-m", "models", "serve", "--model", model, "--listen", f"{HOST}:{{port}}"]
+    return Server("ours", command=shlex.join([*command, "--allow-grammars", *(f"--{flag}" for flag in flags)]))
+
+
+async def _work_through(server: Launched, soak: Soak, options: argparse.Namespace) -> None:
+    async with _session(server.url.removesuffix("/v1"), options.concurrency) as session:
         requests = _requests(options.requests, options.seed, await _name(session))
         started_at = perf_counter()
         watch = _Watch(soak, server.pid, max(1, min(_READING_EVERY, options.requests // _FEWEST_READINGS)))
@@ -135,8 +149,6 @@ async def _run(model: str, folder: Path, options: argparse.Namespace) -> Soak:
         print(
             f"{options.requests} requests in {perf_counter() - started_at:.0f} s; {await _health(session)}", flush=True
         )
-    soak.tracebacks = log.read_text().count("Traceback")
-    return soak
 
 
 def _requests(count: int, seed: int, model: str) -> Iterator[Caprice]:
@@ -144,38 +156,9 @@ def _requests(count: int, seed: int, model: str) -> Iterator[Caprice]:
     return (throw(dice, model) for _ in range(count))
 
 
-@asynccontextmanager
-async def _serving(model: str, socket: Path, log: Path, flags: list[str]) -> AsyncIterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "models", "serve", "--model", model, "--socket", str(socket), "--allow-grammars"]
-    with log.open("w") as said:
-        server = subprocess.Popen([*command, *flags], cwd=ROOT, stdout=said, stderr=said)
-        try:
-            yield server
-        finally:
-            process.stop(server)
-
-
-def _session(socket: Path, concurrency: int) -> aiohttp.ClientSession:
-    connector = aiohttp.UnixConnector(path=str(socket), limit=concurrency + 1)
-    return aiohttp.ClientSession(
-        "http://model", connector=connector, timeout=aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
-    )
-
-
-async def _until_ready(session: aiohttp.ClientSession, server: subprocess.Popen[bytes], log: Path) -> None:
-    async with asyncio.timeout(_START_SECONDS):
-        while not await _is_ready(session):
-            if server.poll() is not None:
-                raise SystemExit(f"the server has ended with status {server.returncode}:\n{log.read_text()}")
-            await asyncio.sleep(_POLL_SECONDS)
-
-
-async def _is_ready(session: aiohttp.ClientSession) -> bool:
-    try:
-        async with session.get("/health") as answer:
-            return answer.status == HTTPStatus.OK
-    except aiohttp.ClientConnectionError:
-        return False
+def _session(root: str, concurrency: int) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=concurrency + 1)
+    return aiohttp.ClientSession(root, connector=connector, timeout=aiohttp.ClientTimeout(total=_ANSWER_SECONDS))
 
 
 async def _name(session: aiohttp.ClientSession) -> str:

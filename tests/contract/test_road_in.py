@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import AsyncIterator
+from typing import NoReturn
 
 import pytest
 
 from proxy.wire.peek import Peek, peek
-from tests.contract.ways_in import CHAT, GOOD, PLAIN, STREAMED, Ways, alone, both_ways
+from tests.contract.ways_in import CHAT, GOOD, PLAIN, STREAMED, Way, Ways, alone, both_ways
 from tests.fakes.behaviour import Behaviour
 from tests.integration.raw import request
 
@@ -259,7 +260,63 @@ async def test_plain_request_with_nonsense_behind_it_is_answered_before_the_nons
     assert (by_lane.statuses, by_lane.is_open) == ((200, 400), False)
 
 
-async def test_mistake_of_ours_in_a_request_that_did_not_wait_leaves_nothing_behind(
+# ---- mistakes of ours
+
+
+def mistaken(*_: object, **__: object) -> NoReturn:
+    raise RuntimeError("a mistake")
+
+
+def told(way: Way, name: str) -> dict[tuple[str, ...], float]:
+    """A counter, by its labels."""
+    return way.hotspare.snapshot().counters.get(name, {})
+
+
+MISTAKES = {
+    "body": "proxy.server.relay.peek",
+    "route": "proxy.core.candidates.Router.plan",
+    "opening": "proxy.server.relay.Opening",
+    "drive": "proxy.server.relay.Drive",
+    "first step": "proxy.core.failover.Opening.begin",
+    "permit": "proxy.upstreams.pool.Pool.acquire",
+}
+
+
+@pytest.mark.parametrize("body", [GOOD, STREAMED], ids=["JSON", "stream"])
+@pytest.mark.parametrize("name", MISTAKES)
+async def test_mistake_of_ours_is_answered_and_told_the_same(
+    name: str, body: bytes, ways: Ways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MISTAKES[name], mistaken)
+    by_lane, by_aiohttp = await ways.play(request("POST", CHAT, body))
+    assert by_lane == by_aiohttp
+    assert (by_lane.statuses, by_lane.is_open, b'"proxy_fault"' in by_lane.answers[0].body) == ((500,), True, True)
+    for way in (ways.lane, ways.aiohttp):
+        assert told(way, "hotspare_faults") == {("request",): 1}
+        assert told(way, "hotspare_requests") == {("chat/completions", "fault", "none"): 1}
+        assert way.hotspare._in_flight.count == 0
+
+
+async def test_mistake_of_ours_in_reading_a_head_is_answered_the_same(
+    ways: Ways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.server.relay.Relay.asked", mistaken)
+    by_lane, by_aiohttp = await ways.play(PLAIN, PLAIN, answers=2)
+    assert by_lane == by_aiohttp
+    assert by_lane.statuses == (500, 500)
+
+
+@pytest.mark.parametrize("name", ["proxy.server.lane.frame", "proxy.server.lane.read"])
+async def test_request_that_only_the_lane_fails_to_read_is_answered_by_aiohttp(
+    name: str, ways: Ways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(name, mistaken)
+    by_lane, by_aiohttp = await ways.play(PLAIN)
+    assert by_lane == by_aiohttp
+    assert (by_lane.statuses, told(ways.lane, "hotspare_faults")[("lane",)] > 0) == ((200,), True)
+
+
+async def test_mistake_of_ours_in_one_request_leaves_those_behind_it_alone(
     ways: Ways, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def peek_at_one(body: bytes) -> Peek:
@@ -268,5 +325,14 @@ async def test_mistake_of_ours_in_a_request_that_did_not_wait_leaves_nothing_beh
         return peek(body)
 
     monkeypatch.setattr("proxy.server.relay.peek", peek_at_one)
-    seen = await ways.lane.play([PLAIN + request("POST", CHAT, STREAMED)])
-    assert (seen.statuses, seen.is_open, ways.lane.hotspare._in_flight.count) == ((200,), False, 0)
+    seen = await ways.lane.play([PLAIN + request("POST", CHAT, STREAMED) + PLAIN], 3)
+    assert (seen.statuses, seen.is_open, ways.lane.hotspare._in_flight.count) == ((200, 500, 200), True, 0)
+
+
+async def test_mistake_of_ours_in_the_answer_to_a_mistake_leaves_nothing_behind(
+    ways: Ways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.server.relay.peek", mistaken)
+    monkeypatch.setattr("proxy.server.middleware.error_answer", mistaken)
+    seen = await ways.lane.play([PLAIN])
+    assert (seen.statuses, seen.is_open, ways.lane.hotspare._in_flight.count) == ((), False, 0)

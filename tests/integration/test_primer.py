@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from proxy.clock import SystemClock
 from proxy.core.beginnings import Beginning
 from proxy.upstreams.primer import Primer
 
@@ -35,16 +36,17 @@ class Server:
 @asynccontextmanager
 async def primed(server: Server) -> AsyncIterator[Primer]:
     application = web.Application()
-    application.router.add_post("/prime", server.prime)
+    application.router.add_post("/v1/prime", server.prime)
     runner = web.AppRunner(application)
     await runner.setup()
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "s")
         await web.UnixSite(runner, path).start()
-        primer = Primer(server, path, "smollm2")
+        primer = Primer(server, f"unix://{path}", "smollm2", SystemClock())
         for _ in range(3):
             primer.note(BEGINNING)
         yield primer
+        await primer.close()
         await runner.cleanup()
 
 
@@ -83,7 +85,7 @@ async def test_refusal_is_final_and_trouble_is_not(status: int, times: int) -> N
 
 async def test_server_that_is_gone_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", "hotspare")
-    primer = Primer(Server(), "/no/such/socket", "smollm2")
+    primer = Primer(Server(), "unix:///no/such/socket", "smollm2", SystemClock())
     for _ in range(3):
         primer.note(BEGINNING)
     await primer.look()

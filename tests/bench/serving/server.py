@@ -44,6 +44,14 @@ class Server:
         return [_filled(part, values) for part in shlex.split(self.command)]
 
 
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A server that was started here: its URL, with /v1, and its process."""
+
+    url: str
+    pid: int
+
+
 def _filled(text: str, values: dict[str, str]) -> str:
     for name, value in values.items():
         text = text.replace(name, value)
@@ -56,14 +64,23 @@ async def running(server: Server, clients: int, timeout_seconds: float) -> Async
     if not server.is_launched:
         yield server.url
         return
-    port = _free_port()
     with TemporaryFile() as output:
-        process = await _start(server, server.arguments(port, clients), output)
-        try:
-            await _wait_until_ready(server.name, process, port, timeout_seconds, output)
-            yield f"http://{HOST}:{port}/v1"
-        finally:
-            await _stop(process)
+        async with launched(server, clients, timeout_seconds, output) as launch:
+            yield launch.url
+
+
+@asynccontextmanager
+async def launched(server: Server, clients: int, timeout_seconds: float, output: IO[bytes]) -> AsyncIterator[Launched]:
+    """A process of the server's own while it runs; what it says goes to `output`, which is left open. Raises
+    NotServing.
+    """
+    port = _free_port()
+    process = await _start(server, server.arguments(port, clients), output)
+    try:
+        await _wait_until_ready(server.name, process, port, timeout_seconds, output)
+        yield Launched(f"http://{HOST}:{port}/v1", process.pid)
+    finally:
+        await _stop(process)
 
 
 async def _start(server: Server, arguments: list[str], output: IO[bytes]) -> asyncio.subprocess.Process:

@@ -453,7 +453,7 @@ class Mistake(RuntimeError):
     """Of ours."""
 
 
-def failing(*_: object) -> bytes:
+def failing(*_: object, **__: object) -> bytes:
     raise Mistake
 
 
@@ -463,6 +463,14 @@ def is_told(trip: Trip) -> bool:
     has_returned = trip.pool.returned == trip.pool.given
     told = (len(faults), len(trip.ended), len(trip.attempts), has_returned, trip.account.result)
     return told == (1, 1, 1, True, Result.FAULT)
+
+
+def test_mistake_of_ours_before_the_first_attempt_is_a_500(monkeypatch: pytest.MonkeyPatch) -> None:
+    trip = Trip()
+    monkeypatch.setattr(CountingPool, "acquire", failing)
+    trip.drive.begin()
+    told = [type(event) for event in trip.events]
+    assert (trip.status, trip.ended, told, trip.account.result) == (500, [500], [FaultCaught], Result.FAULT)
 
 
 def test_mistake_of_ours_before_an_answer_is_a_500(monkeypatch: pytest.MonkeyPatch) -> None:

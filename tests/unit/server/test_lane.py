@@ -19,7 +19,7 @@ from proxy.server.middleware import InFlight, Reception
 from proxy.server.relay import Draining, Relay
 from proxy.server.reply import Reply
 from proxy.server.settings import Client, ServerSettings
-from proxy.telemetry.events import Endpoint, Event, RequestEnded, Result
+from proxy.telemetry.events import Endpoint, Event, FaultCaught, RequestEnded, Result
 from proxy.upstreams.pool import Pool
 from tests.unit.stand_ins import FakeClient, FakeClock, FakeDeadlines
 
@@ -149,6 +149,17 @@ def test_invalid_body_is_refused_in_the_shape_of_openai() -> None:
     assert entry.lane.refuse(account, caught.value, Reply(client)) == 400
     assert client.written.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert (b'"invalid_json"' in client.written, account.result, ended) == (True, Result.CALLER_ERROR, [])
+
+
+def test_mistake_of_ours_is_told_and_answered_in_the_shape_of_openai() -> None:
+    entry, client, mistake = Entry(), FakeClient(), RuntimeError("a mistake")
+    found = entry.lane.find(request())
+    assert found
+    account = entry.lane.open(found[1])
+    assert entry.lane.fault(account, mistake, Reply(client)) == 500
+    assert client.written.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert (b'"proxy_fault"' in client.written, account.result) == (True, Result.FAULT)
+    assert entry.events == [FaultCaught("request", mistake)]
 
 
 def test_request_for_which_there_is_nobody_is_answered_at_once() -> None:

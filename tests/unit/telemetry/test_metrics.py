@@ -44,7 +44,7 @@ def attempt(kind: Kind, phases: Phases | None = None) -> AttemptEnded:
 
 
 def read(metrics: Metrics) -> Samples:
-    return parsed(page(metrics.snapshot())[0])
+    return parsed(exposition(metrics.snapshot())[0])
 
 
 def parsed(text: bytes) -> Samples:
@@ -196,7 +196,7 @@ def test_gauges_of_many_processes_are_one() -> None:
 
 
 def test_content_type_is_prometheuss() -> None:
-    assert page(Metrics("1").snapshot())[1] == CONTENT_TYPE_LATEST
+    assert exposition(Metrics("1").snapshot())[1] == CONTENT_TYPE_LATEST
 
 
 def test_build_is_named() -> None:
@@ -241,11 +241,11 @@ def test_nothing_that_comes_from_a_client_or_an_error_is_exposed(word: str) -> N
     metrics = Metrics("1.2.3")
     for event in everything():
         metrics(event)
-    assert word not in page(metrics.snapshot())[0].decode()
+    assert word not in exposition(metrics.snapshot())[0].decode()
 
 
 def test_every_metric_is_ours_and_is_explained() -> None:
-    families = list(text_string_to_metric_families(page(Metrics("1").snapshot())[0].decode()))
+    families = list(text_string_to_metric_families(exposition(Metrics("1").snapshot())[0].decode()))
     assert all(family.name.startswith("hotspare_") and family.documentation for family in families)
 
 
@@ -259,3 +259,8 @@ def test_one_event_reaches_every_sink() -> None:
     event = ModelServerChanged(Phase.READY)
     Publisher(first.append, second.append)(event)
     assert (first, second) == ([event], [event])
+
+
+async def test_page_is_the_exposition() -> None:
+    snapshot = Metrics("1").snapshot()
+    assert await page(snapshot) == exposition(snapshot)

@@ -9,7 +9,7 @@ from proxy.core.breaker import BreakerSettings, Permit, State
 from proxy.core.failover import Timeouts
 from proxy.core.health import Health, HealthPolicy, Key
 from proxy.core.outcome import Kind, Outcome
-from proxy.telemetry.events import Event, FaultCaught
+from proxy.telemetry.events import BreakerChanged, Event, FaultCaught
 from proxy.upstreams.pool import Pool
 from proxy.upstreams.probe import Prober
 from proxy.upstreams.transport import AttemptFailed, Outgoing
@@ -105,6 +105,15 @@ async def test_probe_without_proof_opens_again(answer: FakeExchange | AttemptFai
     recovery = Recovery(answer)
     await recovery.tick()
     assert recovery.state is State.OPEN
+
+
+async def test_event_without_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 1000)
+    recovery = Recovery(stream(*[b": still here" * 20] * 10, b"\n\n", TEXT))
+    await recovery.tick()
+    *_, last = recovery.events
+    assert isinstance(last, BreakerChanged)
+    assert (last.after, last.cause) == (State.OPEN, Kind.BAD_ANSWER)
 
 
 async def test_malformed_probe_proves_nothing() -> None:

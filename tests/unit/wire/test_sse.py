@@ -50,6 +50,16 @@ def test_character_that_comes_in_two_parts_is_whole_again() -> None:
     assert reader.feed(event[7:]) == event
 
 
+@pytest.mark.parametrize(("data", "is_overfull"), [(b"x" * 9, True), (b"x" * 8, False), (b"x" * 8 + b"\n\nx", False)])
+def test_event_that_goes_on_for_too_long_is_noticed(
+    data: bytes, is_overfull: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 8)
+    reader = sse.EventReader()
+    reader.feed(data)
+    assert reader.is_overfull is is_overfull
+
+
 def test_bytes_that_make_whole_events_are_not_copied() -> None:
     event = b"data: x\n\n"
     assert sse.EventReader().feed(event) is event
