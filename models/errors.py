@@ -17,6 +17,7 @@
     │   └── EngineFailed            the engine itself is gone or going                   500
     └── RequestError                the client's mistake, or not served here             4xx
         ├── GrammarInvalid          not a grammar, or one that would take too much       400
+        ├── DeliveredTextUnfit      no answer to this grammar begins with this text      400
         └── NotReady                still loading                                        503
 """
 
@@ -139,6 +140,17 @@ class GrammarInvalid(RequestError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the grammar {reason}", param="grammar", code="invalid_grammar")
+
+
+class DeliveredTextUnfit(RequestError):
+    """An answer that is to follow a grammar has begun with something else."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the delivered text is not the beginning of any text that follows the grammar",
+            param="delivered_text",
+            code="invalid_delivered_text",
+        )
 
 
 class NotReady(RequestError):

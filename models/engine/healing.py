@@ -9,9 +9,13 @@ has to begin with its bytes; only what goes beyond them is new::
     owed                | wor
     drawn               | world       begins with what is owed
     emitted                  ld
+
+A grammar begins behind what is kept of the answer, "Hello" here, so that it rules the last word too when that is drawn
+anew: the joined text follows it from its first byte to its last.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 _CONTINUATION_MASK: Final = 0b1100_0000
@@ -41,6 +45,34 @@ def roll_back(tokens: list[int], piece: Callable[[int], bytes], delivered: int) 
         kept -= 1
         owed = piece(tokens[kept]) + owed
     return tokens[:kept], owed
+
+
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """Where an answer broke off.
+
+    Attributes:
+        delivered: the answer so far.
+        owed: its end, which the text to come has to begin with. Longer than the answer if the tokenizer puts a space in
+            front of every text and all of the answer was taken back.
+
+    """
+
+    delivered: bytes = b""
+    owed: bytes = b""
+
+    @property
+    def kept(self) -> bytes:
+        """What of the answer stays in the prompt."""
+        return self.delivered[: max(0, len(self.delivered) - len(self.owed))]
+
+    @property
+    def due(self) -> bytes:
+        """What is owed of the answer alone: the tokenizer's own space is nothing that a grammar knows of."""
+        return self.delivered[len(self.kept) :]
+
+
+NO_SEAM: Final = Seam()
 
 
 class Healing:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Final, Generic, Protocol, TypeVar
 
+from models.engine.crew import Crew
 from models.engine.event import Delivery, Ended, Event, Failed, Finish, Piece, Sink, Started
 from models.engine.healing import Healing
 from models.engine.params import SamplingParams
@@ -44,6 +45,9 @@ SamplerT = TypeVar("SamplerT")
 
 class Backend(Protocol[SamplerT]):
     """What the loop needs of llama.cpp; `models.engine.llama.Context` is the real one."""
+
+    def employ(self, threads: int) -> None:
+        """Decode with so many threads from now on."""
 
     def decode(self, chunks: list[Chunk]) -> list[int]:
         """Read the chunks; returns the output row of each chunk that wants a token. Raises DecodeFailed."""
@@ -146,6 +150,7 @@ class Engine(Generic[SamplerT]):
     Args:
         backend: llama.cpp; owned by the engine from here on, and closed by it.
         scheduler: decides who runs; owned likewise.
+        crew: decides how many threads compute; owned likewise.
         clock: monotonic seconds.
         deliver: called on the engine thread with all that a turn has to say; it must hand that over and return at once.
         on_failure: called once, on the engine thread, if the engine dies of an error that nobody foresaw.
@@ -156,12 +161,14 @@ class Engine(Generic[SamplerT]):
         self,
         backend: Backend[SamplerT],
         scheduler: Scheduler,
+        crew: Crew,
         clock: Callable[[], float],
         deliver: Callable[[Delivery], None],
         on_failure: Callable[[], None],
     ) -> None:
         self._backend = backend
         self._scheduler = scheduler
+        self._crew = crew
         self._clock = clock
         self._deliver = deliver
         self._on_failure = on_failure
@@ -348,6 +355,7 @@ class Engine(Generic[SamplerT]):
             self._backend.forget(slot)
 
     def _perform(self, chunks: list[Chunk]) -> None:
+        self._backend.employ(self._crew.threads)
         started_at = self._clock()
         try:
             with self._stepping():
@@ -364,6 +372,7 @@ class Engine(Generic[SamplerT]):
         tokens = sum(len(chunk.tokens) for chunk in chunks)
         decoded = sum(len(chunk.tokens) == 1 for chunk in chunks)
         self._scheduler.pace.observe(decoded, tokens - decoded, seconds)
+        self._crew.observe(tokens, seconds)
         self._totals.read += tokens - decoded
 
     def _recover(self, chunks: list[Chunk], error: DecodeFailed) -> None:

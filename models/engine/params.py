@@ -29,6 +29,7 @@ class SamplingParams:
         ignore_end: end tokens are never drawn, so the sequence runs to max_tokens. (Where a grammar lets nothing else
             follow, it ends all the same.)
         healing: what the text to come has to begin with: the client has it already, and does not get it again.
+        kept: what of the answer stands at the end of the prompt; the grammar begins behind it. Unused without one.
 
     """
 
@@ -46,6 +47,7 @@ class SamplingParams:
     grammar: str = ""
     ignore_end: bool = False
     healing: bytes = b""
+    kept: bytes = b""
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:

@@ -41,6 +41,34 @@ class PieceIndex:
         spans += [self._spelling(owed[:size]) for size in range(1, min(len(owed), self._longest + 1))]
         return np.concatenate([self._tokens[span] for span in spans])
 
+    def spell(self, text: bytes) -> list[int] | None:
+        """Tokens that spell a text, mostly fewer than a tokenizer makes of it; None if there are none for a byte of it.
+
+        That is rare: vocabularies have a token for each byte that is common in UTF-8.
+        """
+        tokens, at = [], 0
+        while at < len(text):
+            place = self._longest_in(text[at : at + self._longest])
+            if place is None:
+                return None
+            tokens.append(int(self._tokens[place]))
+            at += len(self._pieces[place])
+        return tokens
+
+    def _longest_in(self, head: bytes) -> int | None:
+        """Where the longest piece stands that `head` begins with.
+
+        It sorts before the head. Of all pieces that do, the last either is it, or shares more with the head than it is
+        long; so the head may be cut to the length of that one.
+        """
+        while head:
+            place = bisect_right(self._pieces, head) - 1
+            before = self._pieces[place] if place >= 0 else b""
+            if before and head.startswith(before):
+                return place
+            head = head[: min(len(head) - 1, len(before))]
+        return None
+
     def _starting_with(self, prefix: bytes) -> slice:
         def head(piece: bytes) -> bytes:
             return piece[: len(prefix)]

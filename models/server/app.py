@@ -6,7 +6,7 @@ GET    /v1/models             the one model
 GET    /v1/models/{id}        likewise
 POST   /v1/chat/completions   chat, streamed or not
 POST   /v1/completions        text, streamed or not
-POST   /prime                 read the beginning of conversations to come, in an idle moment
+POST   /v1/prime              read the beginning of conversations to come, in an idle moment
 ====== ====================== ==========================================================
 
 A stream's status line goes out when its first choice leaves the queue: until then it can still be refused by status.
@@ -54,7 +54,7 @@ def build_app(service: Service, body_limit_bytes: int) -> web.Application:
     app.router.add_get("/v1/models/{id:.+}", routes.show_model)
     app.router.add_post("/v1/chat/completions", routes.chat)
     app.router.add_post("/v1/completions", routes.complete)
-    app.router.add_post("/prime", routes.prime)
+    app.router.add_post("/v1/prime", routes.prime)
     return app
 
 
@@ -134,7 +134,7 @@ class Routes:
         return await _answer(request, body, loaded, encoded, terms, form)
 
     async def prime(self, request: web.Request) -> web.Response:
-        """POST /prime: a body as for chat, whose messages are the beginning of many conversations."""
+        """POST /v1/prime: a body as for chat, whose messages are the beginning of many conversations."""
         loaded = self._service.ready()
         body = decode_chat(await _read_json(request))
         tokens = await asyncio.to_thread(loaded.encoder.beginning, plain_messages(body.messages))
@@ -164,7 +164,8 @@ async def _answer(
     form: wire.Form,
 ) -> web.StreamResponse:
     if body.grammar:
-        await asyncio.to_thread(loaded.check_grammar, body.grammar)
+        # One delivered text, whatever the number of prompts: it has the same seam behind each.
+        await asyncio.to_thread(loaded.check_grammar, body.grammar, encoded[0].seam.delivered)
     seed = int.from_bytes(os.urandom(4), "big") if body.seed is None else body.seed
     asks = build_asks(body, loaded, encoded, seed)
     prompt_tokens = sum(len(prompt.tokens) for prompt in encoded)
@@ -191,7 +192,7 @@ def build_asks(
                 room_tokens=room,
                 seed=seed + choice,
                 vocabulary_size=loaded.vocabulary_size,
-                owed=prompt.owed,
+                seam=prompt.seam,
             )
             asks.append(Ask(list(prompt.tokens), params))
     return asks

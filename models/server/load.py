@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from models.catalog.locate import ModelFile
+from models.engine.crew import Crew
 from models.engine.event import Delivery, Ended, Event, Failed
 from models.engine.loop import Engine
 from models.engine.memory import available_bytes
@@ -82,8 +83,10 @@ def load_weights(file: ModelFile, settings: ServeSettings) -> Weights:
         has_gpu=model.gpu_layers > 0,
     )
     _log.info("KV cache: %s (%s)", "unified" if sizing.is_unified else "split", sizing.reason)
+    # The kernels' last digits differ with the shape of a step.
+    has_flash_attention = sizing.has_flash_attention and not settings.is_deterministic
     size = llama.ContextSettings(
-        sizing.cells, sizing.slots, _STEP_TOKENS, threads, sizing.is_unified, settings.is_deterministic
+        sizing.cells, sizing.slots, _STEP_TOKENS, threads, sizing.is_unified, has_flash_attention
     )
     return Weights(model, llama.Context(model, size), context_tokens, sizing.parallel, threads)
 
@@ -108,11 +111,16 @@ def build_loaded(
     encoder = PromptEncoder(model, template, LiteralMarks(model.control_texts), weights.context_tokens)
     rules = Rules(weights.parallel, settings.queue_limit, settings.shares_prefixes, settings.is_deterministic)
     scheduler = Scheduler(rules, weights.context.layout, Pace(_STEP_TOKENS))
-    engine = Engine(weights.context, scheduler, time.monotonic, deliver, on_failure)
+    engine = Engine(weights.context, scheduler, _crew(weights, settings), time.monotonic, deliver, on_failure)
     entry = file.entry
     defaults = SamplingDefaults(entry.temperature, entry.top_p) if entry else _UNKNOWN_DEFAULTS
     check = partial(llama.check_grammar, model) if settings.allows_grammars else _refuse_grammar
     return Loaded(engine, encoder, defaults, weights.context_tokens, model.vocabulary_size, check)
+
+
+def _crew(weights: Weights, settings: ServeSettings) -> Crew:
+    """Another number of threads may give other last digits."""
+    return Crew(weights.threads, least=weights.threads if settings.is_deterministic else 1)
 
 
 async def canary(loaded: Loaded) -> float:
@@ -141,7 +149,7 @@ async def canary(loaded: Loaded) -> float:
     return time.monotonic() - started_at
 
 
-def _refuse_grammar(_text: str) -> None:
+def _refuse_grammar(_text: str, _delivered: bytes) -> None:
     raise GrammarInvalid("is not taken from clients: start the model server with --allow-grammars")
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from models.engine.healing import roll_back
+from models.engine.healing import NO_SEAM, Seam, roll_back
 from models.engine.prefix import common_prefix
 from models.errors import RequestError
 from models.server.literal import LiteralMarks
@@ -42,12 +42,12 @@ class Prompt:
 
     Attributes:
         tokens: at least one.
-        owed: what the answer has to begin with: bytes that the client has already.
+        seam: where the answer broke off that it ends with, if it does.
 
     """
 
     tokens: list[int]
-    owed: bytes = b""
+    seam: Seam = NO_SEAM
 
 
 class PromptEncoder:
@@ -134,7 +134,10 @@ class PromptEncoder:
         self._refuse_hopeless(len(delivered), param)
         answer = self._vocabulary.tokenize(delivered, add_special=False, parse_special=False)
         kept, owed = roll_back(tokens + answer, self._vocabulary.piece, len(answer))
-        return Prompt(self._fitting(kept, param), owed)
+        spelled = b"".join(map(self._vocabulary.piece, answer))
+        # Without the space that some tokenizers put in front of every text.
+        exact = spelled[-len(delivered.encode(errors="replace")) :]
+        return Prompt(self._fitting(kept, param), Seam(exact, owed))
 
     def _protected(self, message: dict[str, str]) -> dict[str, str]:
         role = "user" if message["role"] == "tool" and not self._template.knows_tools else message["role"]

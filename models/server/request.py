@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from models.engine.healing import NO_SEAM, Seam
 from models.engine.params import SamplingParams, llama_seed
 from models.errors import RequestError
 
@@ -182,7 +183,7 @@ def sampling_params(
     room_tokens: int,
     seed: int,
     vocabulary_size: int,
-    owed: bytes = b"",
+    seam: Seam = NO_SEAM,
 ) -> SamplingParams:
     """How to sample one choice.
 
@@ -192,7 +193,7 @@ def sampling_params(
         room_tokens: what the context has left after the prompt; max_tokens is clamped to it.
         seed: of this choice.
         vocabulary_size: bounds the token ids of logit_bias.
-        owed: what the answer has to begin with, see `models.engine.healing`.
+        seam: where the answer broke off, see `models.engine.healing`.
 
     Raises:
         RequestError: logit_bias names no token.
@@ -214,7 +215,8 @@ def sampling_params(
         stop=tuple(filter(None, stops)),
         grammar=body.grammar or "",
         ignore_end=bool(body.ignore_eos),
-        healing=owed,
+        healing=seam.due if body.grammar else seam.owed,
+        kept=seam.kept if body.grammar else b"",
     )
 
 

@@ -34,7 +34,8 @@ class Loaded:
         defaults: sampling for requests that name none.
         context_tokens: prompt and answer together.
         vocabulary_size: bounds token ids.
-        check_grammar: raises GrammarInvalid; takes a while.
+        check_grammar: of a grammar and of what was delivered of an answer that follows it; raises GrammarInvalid and
+            DeliveredTextUnfit; takes a while.
 
     """
 
@@ -43,7 +44,7 @@ class Loaded:
     defaults: SamplingDefaults
     context_tokens: int
     vocabulary_size: int
-    check_grammar: Callable[[str], None]
+    check_grammar: Callable[[str, bytes], None]
 
 
 class Service:

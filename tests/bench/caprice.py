@@ -8,12 +8,13 @@ from http import HTTPStatus
 from random import Random
 from typing import Any, Final
 
-# What a grammar permits, as GBNF and as a pattern for a whole answer.
+# What a grammar permits, as GBNF, as a pattern for a whole answer, and as an example.
 _GRAMMARS: Final = (
-    (r'root ::= "{" [a-z]{1,9} ":" [0-9]{1,3} "}"', r"\{[a-z]{1,9}:[0-9]{1,3}\}"),
-    (r'root ::= ("yes" | "no") "!"?', r"(yes|no)!?"),
-    ('root ::= [a-z]+ (" " [a-z]+)*', r"[a-z]+( [a-z]+)*"),
+    (r'root ::= "{" [a-z]{1,9} ":" [0-9]{1,3} "}"', r"\{[a-z]{1,9}:[0-9]{1,3}\}", "{answer:42}"),
+    (r'root ::= ("yes" | "no") "!"?', r"(yes|no)!?", "yes!"),
+    ('root ::= [a-z]+ (" " [a-z]+)*', r"[a-z]+( [a-z]+)*", "once upon a time"),
 )
+_ANYTHING: Final = ("", None, "")
 _BROKEN_GRAMMAR: Final = "root ::= missing"
 _HEADS: Final = tuple(
     f"You are helper number {number}. " + "Answer in few words, kindly and truly. " * 4 for number in range(5)
@@ -57,7 +58,7 @@ class Caprice:
 
 def throw(dice: Random, model: str) -> Caprice:
     """The next request to a server of this model."""
-    grammar, pattern = dice.choice(_GRAMMARS) if dice.random() < 0.2 else ("", None)
+    grammar, pattern, example = dice.choice(_GRAMMARS) if dice.random() < 0.2 else _ANYTHING
     statuses = {HTTPStatus.OK}
     headers = {"x-hotspare-client": f"client {dice.randrange(10)}"}
     if dice.random() < 0.1:
@@ -69,7 +70,7 @@ def throw(dice: Random, model: str) -> Caprice:
     is_chat = dice.random() < 0.5
     return Caprice(
         path="/chat/completions" if is_chat else "/completions",
-        body=body | (_chat(dice) if is_chat else _text(dice)),
+        body=body | (_chat(dice) if is_chat else _text(dice, example)),
         headers=headers,
         leaves_after_lines=dice.randrange(12) if dice.random() < 0.15 else None,
         statuses=frozenset(statuses),
@@ -105,9 +106,11 @@ def _chat(dice: Random) -> dict[str, Any]:
     return {"messages": [*messages, {"role": "user", "content": _prose(dice)}]} | choices
 
 
-def _text(dice: Random) -> dict[str, Any]:
+def _text(dice: Random, example: str) -> dict[str, Any]:
+    """`example` is what the answer could be, if it cannot be just anything."""
     prompt = dice.choice(_HEADS) * dice.randrange(3) + _prose(dice)
-    return {"prompt": prompt} | ({"delivered_text": _prose(dice)} if dice.random() < 0.2 else {})
+    delivered = example[: dice.randrange(len(example) + 1)] if example else _prose(dice)
+    return {"prompt": prompt} | ({"delivered_text": delivered} if dice.random() < 0.2 else {})
 
 
 def _prose(dice: Random) -> str:
@@ -157,6 +160,6 @@ def _fault(caprice: Caprice, texts: Mapping[int, str], reasons: Mapping[int, str
         return f"ends {dict(reasons)}"
     for index, text in texts.items():
         is_whole = caprice.pattern is not None and reasons[index] == "stop"
-        if is_whole and not re.fullmatch(caprice.pattern or "", text):
+        if is_whole and not re.fullmatch(caprice.pattern or "", caprice.body.get("delivered_text", "") + text):
             return f"{text!r} against the grammar {caprice.body['grammar']}"
     return None

@@ -21,7 +21,7 @@ class ContextSettings:
         batch_tokens: the largest step.
         threads: for steps of one token and of many alike: a step that mixes sequences counts as many.
         is_unified: whether all slots share the cells; else each has its part.
-        is_exact: flash attention off: its kernels differ in the last digits with the shape of a step.
+        has_flash_attention: whether to use its kernels, which differ in the last digits with the shape of a step.
 
     """
 
@@ -30,7 +30,7 @@ class ContextSettings:
     batch_tokens: int
     threads: int
     is_unified: bool = False
-    is_exact: bool = False
+    has_flash_attention: bool = False
 
 
 class Context:
@@ -51,6 +51,10 @@ class Context:
         self._handle: Handle = _new_context(model, settings)
         self._batch = Batch(min(settings.batch_tokens, api.llama_n_batch(self._handle)), settings.slots)
         self.layout = Layout(settings.slots, settings.cells if settings.is_unified else None, self._can_cut())
+
+    def employ(self, threads: int) -> None:
+        """Decode with so many threads from now on."""
+        api.llama_set_n_threads(self._handle, threads, threads)
 
     def decode(self, chunks: list[Chunk]) -> list[int]:
         """Read the chunks in one step.
@@ -151,7 +155,7 @@ def _new_context(model: Model, settings: ContextSettings) -> Handle:
     params.n_batch = params.n_ubatch = settings.batch_tokens
     params.n_seq_max = settings.slots
     params.kv_unified = settings.is_unified
-    if settings.is_exact:
+    if not settings.has_flash_attention:
         params.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_DISABLED
     params.n_threads = params.n_threads_batch = settings.threads
     params.no_perf = True

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.engine.drawing import Indices, Logits, draw, likeliest
 from models.engine.healing import Healing
-from models.engine.llama.grammar import Grammar
+from models.engine.llama.grammar import Grammar, grammar_behind
 from models.engine.llama.model import Model
 from models.engine.llama.native import Handle, api
 from models.engine.params import SamplingParams
@@ -25,11 +25,13 @@ class Sampler:
 
     The road of a row of logits: penalties and biases, then one of
 
-    - healing: a draw among the few tokens that can stand at the seam, until what is owed is spelled;
-    - free: one draw;
-    - grammar: one draw, and one look whether the grammar permits it. Mostly it does. If not, a second draw among what
-      it permits of the likeliest tokens; both together give each permitted token the probability that it has among
-      them. Tokens further down count only if none of those is permitted.
+    - healing: a draw among the tokens that can stand at the seam, until what is owed is spelled;
+    - free: a draw among all.
+
+    With a grammar: one draw, and one look whether the grammar permits it. Mostly it does. If not, a second draw among
+    what it permits of the likeliest tokens; both together give each permitted token the probability that it has among
+    them. Tokens further down count only if none of those is permitted. At the seam that always finds one, because the
+    text that was delivered follows the grammar.
 
     Args:
         params: what the client asked for.
@@ -37,6 +39,7 @@ class Sampler:
 
     Raises:
         GrammarInvalid: the grammar would not have passed `check_grammar`.
+        DeliveredTextUnfit: nor would what is kept of the answer.
 
     """
 
@@ -46,7 +49,7 @@ class Sampler:
         self._dice = Random(params.seed)
         self._shaping = Shaping(params, model.vocabulary_size, model.end_tokens, model.suppressed_tokens)
         self._healing = Healing(params.healing)
-        self._grammar = Grammar(model, params.grammar) if params.grammar else None
+        self._grammar = grammar_behind(model, params.grammar, params.kept) if params.grammar else None
 
     def draw(self, context: Handle, row: int) -> int:
         """Draw the next token after a row of a context's last decode, and count it.
@@ -74,46 +77,51 @@ class Sampler:
             self._grammar = None
 
     def _choose(self, logits: Logits) -> int:
+        """An end token if the grammar lets nothing else follow."""
         if self._healing.owed and (healed := self._heal(logits)) is not None:
             return healed
-        token = self._among(logits)
-        if self._grammar is None or self._grammar.accept(token):
-            return token
-        return self._comply(logits, self._grammar)
+        token = self._pick(logits)
+        return min(self._model.end_tokens) if token is None else token
 
     def _heal(self, logits: Logits) -> int | None:
         """A token for the seam; None if the vocabulary or the grammar has none: then the seam stays as it is."""
-        tokens = _possible(self._model.piece_index.leading_to(self._healing.owed), logits, self._grammar)
-        return self._take(tokens, logits) if tokens.size else None
+        tokens = _possible(self._model.piece_index.leading_to(self._healing.owed), logits)
+        return self._pick(logits, tokens) if tokens.size else None
 
-    def _comply(self, logits: Logits, grammar: Grammar) -> int:
-        """A token that the grammar permits, or an end token if there is none."""
-        for tokens in _heads(logits):
-            permitted = _possible(tokens, logits, grammar)
+    def _pick(self, logits: Logits, tokens: Indices | None = None) -> int | None:
+        """Draw one of these tokens, or of all; None if the grammar permits none of them."""
+        token = self._among(logits, tokens)
+        if self._grammar is None or self._grammar.accept(token):
+            return token
+        return self._comply(logits, tokens, self._grammar)
+
+    def _comply(self, logits: Logits, tokens: Indices | None, grammar: Grammar) -> int | None:
+        for head in _heads(logits, tokens):
+            possible = _possible(head, logits)
+            permitted = possible[grammar.permits(possible)]
             if permitted.size:
-                return self._take(permitted, logits)
-        return min(self._model.end_tokens)
+                token = self._among(logits, permitted)
+                grammar.accept(token)
+                return token
+        return None
 
-    def _take(self, tokens: Indices, logits: Logits) -> int:
-        """Draw one of these tokens, all of which the grammar permits."""
-        token = int(tokens[self._among(logits[tokens])])
-        if self._grammar is not None:
-            self._grammar.accept(token)
-        return token
-
-    def _among(self, logits: Logits) -> int:
+    def _among(self, logits: Logits, tokens: Indices | None) -> int:
         chance = self._dice.random() if self._params.temperature else 0.0
-        return draw(logits, self._params, chance)
+        if tokens is None:
+            return draw(logits, self._params, chance)
+        return int(tokens[draw(logits[tokens], self._params, chance)])
 
 
-def _heads(logits: Logits) -> Iterator[Indices]:
-    for size in (*_GRAMMAR_SIZES, logits.size):
-        yield likeliest(logits, size)
+def _heads(logits: Logits, tokens: Indices | None) -> Iterator[Indices]:
+    """The likeliest of these tokens, or of all: some, more, all of them."""
+    row = logits if tokens is None else logits[tokens]
+    for size in (*_GRAMMAR_SIZES, row.size):
+        places = likeliest(row, size)
+        yield places if tokens is None else tokens[places]
 
 
-def _possible(tokens: Indices, logits: Logits, grammar: Grammar | None) -> Indices:
-    possible = tokens[np.isfinite(logits[tokens])]
-    return possible if grammar is None else possible[grammar.permits(possible)]
+def _possible(tokens: Indices, logits: Logits) -> Indices:
+    return tokens[np.isfinite(logits[tokens])]
 
 
 def _view(context: Handle, row: int, size: int) -> Logits:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from models.engine.crew import Crew
 from models.engine.event import Ended, Event, Failed, Piece, hand_out
 from models.engine.llama import Context
 from models.engine.loop import Engine, Snapshot
@@ -35,7 +36,7 @@ class ByHand:
 
     def __init__(self, context: Context, rules: Rules, step_tokens: int = 64) -> None:
         self._scheduler = Scheduler(rules, context.layout, Pace(step_tokens))
-        self._engine = Engine(context, self._scheduler, time.monotonic, hand_out, lambda: None)
+        self._engine = Engine(context, self._scheduler, Crew(1), time.monotonic, hand_out, lambda: None)
 
     @property
     def snapshot(self) -> Snapshot:

@@ -68,7 +68,7 @@ def context_of(model: Model, is_unified: bool = False) -> Context:
 
 def settings(is_unified: bool = False) -> ContextSettings:
     slots = 2 * PARALLEL if is_unified else PARALLEL
-    return ContextSettings(CELLS * PARALLEL, slots, STEP, 1, is_unified, is_exact=True)
+    return ContextSettings(CELLS * PARALLEL, slots, STEP, 1, is_unified)
 
 
 def answered_alone(model: Model, prompt: list[int]) -> str:
@@ -170,7 +170,7 @@ def test_dialogue_goes_on_where_it_was(model: Model, engine: ByHand) -> None:
 
 @pytest.mark.slow
 def test_pool_that_is_too_small_costs_time_and_changes_no_text(kind: Kind, model: Model, alone: list[str]) -> None:
-    context = Context(model, ContextSettings(CELLS, 2 * PARALLEL, STEP, 1, is_unified=True, is_exact=True))
+    context = Context(model, ContextSettings(CELLS, 2 * PARALLEL, STEP, 1, is_unified=True))
     engine = ByHand(context, Rules(PARALLEL, 99), STEP)
     asked = [engine.ask(prompt, client=str(number)) for number, prompt in enumerate(prompts_of(model))]
     engine.run()

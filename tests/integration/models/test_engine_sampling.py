@@ -1,9 +1,11 @@
 """Drawing with the real model's vocabulary: grammars, seams, seeds. Most rows of logits are made up, some are read."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,10 @@ from models.engine.llama.model import Model
 from models.engine.llama.native import Handle, api
 from models.engine.llama.sampler import Sampler
 from models.engine.params import SamplingParams
-from models.errors import GrammarInvalid
+from models.errors import DeliveredTextUnfit, GrammarInvalid
+from models.server.literal import LiteralMarks
+from models.server.prompt import Prompt, PromptEncoder
+from models.server.template import ChatTemplate
 
 pytestmark = pytest.mark.model
 
@@ -305,3 +310,117 @@ def test_grammar_chooses_among_what_can_stand_at_the_seam(model: Model, temperat
 
 def test_seam_that_the_grammar_forbids_is_left_open(model: Model) -> None:
     assert spelled(model, written(model, {"grammar": 'root ::= "yes"', "healing": b"no"})) == b"yes"
+
+
+# Grammars behind a seam
+
+PAIR = r"""
+root ::= "{\"a\": \"" [^"\\\x00-\x1F]{1,6} "\", \"b\": " ([0-9]{1,3} | "null") "}"
+"""
+PAIR_FORM = re.compile(r'{"a": "[^"\\\x00-\x1F]{1,6}", "b": ([0-9]{1,3}|null)}')
+PAIRS = {
+    "ascii": '{"a": "Tom", "b": 4}',
+    "cjk": '{"a": "漢字の猫", "b": 12}',
+    "emoji": '{"a": "🇫🇷 👩‍👧", "b": 4}',
+}
+WORDS = ("yes, always", "yes", "yesterday", "漢字です", "🇫🇷🇫🇮", "\n\nno")
+ONE_WORD = "root ::= " + " | ".join(json.dumps(word, ensure_ascii=False) for word in WORDS)
+
+
+def broken_off(model: Model, prompt: str, delivered: str) -> Prompt:
+    template = ChatTemplate(None, "", "", datetime.now)
+    return PromptEncoder(model, template, LiteralMarks(()), 256).text(prompt, delivered)
+
+
+def bound(prompt: Prompt, grammar: str, **settings: Any) -> dict[str, Any]:
+    return {"grammar": grammar, "healing": prompt.seam.due, "kept": prompt.seam.kept, **settings}
+
+
+def new_text(model: Model, prompt: Prompt, tokens: list[int]) -> str:
+    healing = Healing(prompt.seam.due)
+    return b"".join(healing.feed(model.piece(token)) for token in tokens).decode()
+
+
+def cuts(text: str) -> Iterator[str]:
+    return (text[:end] for end in range(1, len(text) + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", PAIRS.values(), ids=PAIRS.keys())
+def test_noise_behind_any_cut_becomes_what_the_grammar_says(model: Model, text: str) -> None:
+    for delivered in cuts(text):
+        prompt = broken_off(model, "", delivered)
+        tokens = written(model, bound(prompt, PAIR))
+        joined = delivered + new_text(model, prompt, tokens)
+        assert PAIR_FORM.fullmatch(joined)
+        assert json.loads(joined).keys() == {"a", "b"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", PAIRS.values(), ids=PAIRS.keys())
+def test_model_behind_any_cut_writes_the_rest_of_the_json(model: Model, reader: Reader, text: str) -> None:
+    for delivered in cuts(text):
+        prompt = broken_off(model, "JSON: ", delivered)
+        sampler = Sampler(params(temperature=0.0, **bound(prompt, PAIR)), model)
+        tokens = reader.write(sampler, reader.begin(prompt.tokens), at_most=60)
+        sampler.close()
+        joined = delivered + new_text(model, prompt, tokens)
+        assert PAIR_FORM.fullmatch(joined)
+        assert json.loads(joined).keys() == {"a", "b"}
+        assert spelled(model, prompt.tokens + tokens).decode() == "JSON: " + joined
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("word", WORDS)
+def test_word_cut_anywhere_becomes_one_of_the_words(model: Model, word: str) -> None:
+    for delivered in cuts(word):
+        prompt = broken_off(model, "", delivered)
+        tokens = written(model, bound(prompt, ONE_WORD, temperature=0.0))
+        assert delivered + new_text(model, prompt, tokens) in WORDS
+
+
+@pytest.mark.slow
+def test_model_under_a_wide_grammar_finishes_the_word_that_it_was_cut_in(model: Model, reader: Reader) -> None:
+    prompt = broken_off(model, "The capital of France", " is Par")
+    sampler = Sampler(params(temperature=0.0, **bound(prompt, "root ::= [a-zA-Z ]+")), model)
+    assert model.piece(sampler.draw(reader.handle, reader.begin(prompt.tokens))) == b" Paris"
+    sampler.close()
+
+
+@pytest.mark.parametrize("word", ["yes, always", "漢字です", "🇫🇷🇫🇮"])
+def test_behind_a_complete_text_nothing_but_the_end_comes(model: Model, word: str) -> None:
+    prompt = broken_off(model, "", word)
+    assert spelled(model, written(model, bound(prompt, ONE_WORD))) == prompt.seam.due
+
+
+@pytest.mark.slow
+def test_seam_of_one_space_is_drawn_from_what_the_grammar_permits(model: Model) -> None:
+    # Most tokens begin with a space, and nearly all of those are forbidden here.
+    settings = {"grammar": 'root ::= "a" " ẞ"', "healing": b" ", "kept": b"a", "temperature": 0.0}
+    assert spelled(model, written(model, settings)).decode() == " ẞ"
+
+
+@pytest.mark.parametrize("delivered", ["no", "yes!", "yes, always and", "漢語", "🇫🇷🇩", "\x04", "Yes"])
+def test_delivered_text_that_does_not_follow_the_grammar_is_refused(model: Model, delivered: str) -> None:
+    with pytest.raises(DeliveredTextUnfit) as refusal:
+        check_grammar(model, ONE_WORD, delivered.encode())
+    assert (refusal.value.status, refusal.value.param) == (400, "delivered_text")
+
+
+def test_sampler_is_refused_rather_than_led_through_a_text_that_does_not_fit(model: Model) -> None:
+    with pytest.raises(DeliveredTextUnfit):
+        Sampler(params(grammar=ONE_WORD, kept=b"no"), model)
+
+
+def test_text_follows_a_grammar_however_it_is_cut_into_tokens(model: Model) -> None:
+    text = PAIRS["emoji"].encode()
+    grammar = Grammar(model, PAIR)
+    assert all(grammar.advance(text[at : at + 1]) for at in range(len(text)))
+    assert grammar.permits(np.array(sorted(model.end_tokens))).all()
+    grammar.close()
+
+
+def test_where_nothing_can_be_drawn_a_grammar_ends(model: Model) -> None:
+    sampler = Sampler(params(grammar=JSON), model)
+    assert sampler.draw_from(np.full(model.vocabulary_size, -np.inf, np.float32)) in model.end_tokens
+    sampler.close()

@@ -16,6 +16,7 @@ from tests.model_child import Child
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 NAME = "smollm2-135m-instruct"
+COLOUR = 'root ::= "{\\"colour\\": \\"" ("red" | "green") "\\"}"'
 SYSTEM = "You are the assistant of a shop that sells bicycles, and you answer in one short sentence. " * 6
 
 
@@ -105,7 +106,7 @@ async def test_request_that_cannot_begin_in_time_is_refused_with_the_wait(crowd:
 async def test_primed_beginning_need_not_be_read_again(crowd: ClientSession) -> None:
     system = "Primed: " + SYSTEM
     body = {"model": NAME, "messages": [{"role": "system", "content": system}]}
-    async with crowd.post("/prime", json=body, headers={"x-hotspare-client": "primed"}) as answer:
+    async with crowd.post("/v1/prime", json=body, headers={"x-hotspare-client": "primed"}) as answer:
         primed = (await answer.json())["tokens"]
         assert answer.status == 202
     await until_idle(crowd)
@@ -125,13 +126,27 @@ async def test_text_goes_on_exactly_behind_what_was_delivered(crowd: ClientSessi
 
 
 async def test_grammar_is_followed_beside_free_answers(crowd: ClientSession) -> None:
-    grammar = 'root ::= "{\\"colour\\": \\"" ("red" | "green") "\\"}"'
     free, (status, bound) = await asyncio.gather(
-        ask(crowd, "Name a colour."), ask(crowd, "Name a colour.", grammar=grammar, max_tokens=30)
+        ask(crowd, "Name a colour."), ask(crowd, "Name a colour.", grammar=COLOUR, max_tokens=30)
     )
     assert (free[0], status) == (200, 200)
     assert json.loads(bound["choices"][0]["message"]["content"])["colour"] in {"red", "green"}
     assert bound["choices"][0]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("delivered", ["", "{", '{"colour', '{"colour": ', '{"colour": "gr', '{"colour": "red"}'])
+async def test_grammar_goes_on_behind_what_was_delivered(crowd: ClientSession, delivered: str) -> None:
+    fields = {"grammar": COLOUR, "delivered_text": delivered, "max_tokens": 30}
+    status, body = await ask(crowd, "Name a colour.", **fields)
+    (choice,) = body["choices"]
+    assert (status, choice["finish_reason"]) == (200, "stop")
+    assert json.loads(delivered + choice["message"]["content"])["colour"] in {"red", "green"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_delivered_text_that_does_not_follow_the_grammar_is_named(crowd: ClientSession, stream: bool) -> None:
+    status, body = await ask(crowd, "A colour.", grammar=COLOUR, delivered_text='{"colour": "bl', stream=stream)
+    assert (status, body["error"]["param"]) == (400, "delivered_text")
 
 
 async def test_broken_grammar_is_named(crowd: ClientSession) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.engine.crew import Crew
 from models.engine.event import Ended, Event, Failed, Finish, Piece, hand_out
 from models.engine.loop import Engine
 from models.engine.pace import Pace
@@ -67,7 +68,7 @@ def test_answers_do_not_depend_on_the_company(
     now = 0.0
     rules = Rules(4, 99, shares_between_clients=shares, is_deterministic=is_deterministic)
     scheduler = Scheduler(rules, layout, Pace(_STEP))
-    engine = Engine(backend, scheduler, lambda: now, hand_out, lambda: None)
+    engine = Engine(backend, scheduler, Crew(2), lambda: now, hand_out, lambda: None)
     asked: list[Asked] = []
     cancelled: set[int] = set()
     for act, *details in script:

@@ -55,6 +55,20 @@ def test_index_finds_what_a_look_at_every_piece_finds(pieces: list[bytes], owed:
     assert sorted(found) == fitting
 
 
+@given(PIECES, st.lists(st.integers(0, 39), max_size=8))
+def test_spelling_takes_the_longest_piece_that_fits_each_time(pieces: list[bytes], places: list[int]) -> None:
+    text = b"".join(pieces[place % len(pieces)] for place in places)
+    tokens = PieceIndex([*pieces, *(bytes([byte]) for byte in range(256))], end_tokens=()).spell(text)
+    assert tokens is not None
+    at = 0
+    for token in tokens:
+        taken = pieces[token] if token < len(pieces) else text[at : at + 1]
+        assert len(taken) == max([1, *(len(piece) for piece in pieces if text.startswith(piece, at))])
+        assert text.startswith(taken, at)
+        at += len(taken)
+    assert at == len(text)
+
+
 @given(LOGITS, PARAMS, CHANCES)
 def test_what_is_drawn_passes_every_cut(logits: np.ndarray, params: SamplingParams, chance: float) -> None:
     chosen = logits[draw(logits, params, chance)]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from models.engine.crew import Crew
 from models.engine.event import Event, hand_out
 from models.engine.loop import Engine
 from models.engine.pace import Pace
@@ -25,7 +26,11 @@ class ScriptedBackend:
     inherited: list[tuple[int, int, int]] = field(default_factory=list)
     samplers: int = 0
     rebuilt: int = 0
+    threads: int = 0
     is_closed: bool = False
+
+    def employ(self, threads: int) -> None:
+        self.threads = threads
 
     def decode(self, chunks: list[Chunk]) -> list[int]:
         self.steps.append(chunks)
@@ -78,7 +83,7 @@ class Rig:
     def __post_init__(self) -> None:
         rules = Rules(self.parallel, self.queue_limit)
         scheduler = Scheduler(rules, Layout(self.parallel), Pace(self.step_tokens))
-        self.engine = Engine(self.backend, scheduler, self._clock, hand_out, self._crashed)
+        self.engine = Engine(self.backend, scheduler, Crew(2), self._clock, hand_out, self._crashed)
 
     def _clock(self) -> float:
         """Time passes while the model reads: between the two looks at it that belong to one step."""

@@ -50,6 +50,9 @@ class SimulatedBackend:
     def used_cells(self) -> int:
         return len(set().union(*self._cells.values())) if self._cells else 0
 
+    def employ(self, threads: int) -> None:
+        pass
+
     def decode(self, chunks: list[Chunk]) -> list[int]:
         self.steps += 1
         rows = sum(len(chunk.tokens) for chunk in chunks)

@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from models.engine.healing import NO_SEAM
 from models.errors import LoadFailed, RequestError
 from models.server.literal import LiteralMarks, Span
 from models.server.prompt import PromptEncoder
@@ -24,6 +25,16 @@ class ByteVocabulary:
             return list(text.encode())
         first, *rest = text.split(CONTROL)
         return list(first.encode()) + [token for part in rest for token in (CONTROL_TOKEN, *part.encode())]
+
+    def piece(self, token: int) -> bytes:
+        return bytes([token]) if token < 256 else b""
+
+
+class SpacingVocabulary(ByteVocabulary):
+    """Puts a space in front of every text, as the tokenizers of Llama 2 and its kin do."""
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        return [*b" ", *super().tokenize(text, add_special=add_special, parse_special=parse_special)]
 
 
 def template(source: str | None = None) -> ChatTemplate:
@@ -103,6 +114,24 @@ def test_empty_prompt_becomes_the_beginning_of_text() -> None:
 def test_token_out_of_the_vocabulary_is_refused(token: int) -> None:
     with pytest.raises(RequestError, match="between 0 and 999"):
         encoder().tokens([1, token])
+
+
+def test_prompt_of_an_answer_that_broke_off_ends_before_its_last_word() -> None:
+    prompt = encoder().text("Say: ", "Hello wor")
+    assert (prompt.tokens, prompt.seam.kept, prompt.seam.owed) == ([*b"Say: Hello"], b"Hello", b" wor")
+
+
+def test_seam_is_that_of_the_answer_without_the_tokenizers_space() -> None:
+    made = PromptEncoder(SpacingVocabulary(), template("x"), LiteralMarks(()), 500)
+    seams = [made.tokens([65], delivered).seam for delivered in ("Hello wor", "Hel")]
+    assert [(seam.delivered, seam.kept, seam.due) for seam in seams] == [
+        (b"Hello wor", b"Hello", b" wor"),
+        (b"Hel", b"", b"Hel"),
+    ]
+
+
+def test_prompt_without_an_answer_has_no_seam() -> None:
+    assert encoder().text("Say: ").seam == NO_SEAM
 
 
 def test_without_a_template_chatml_is_used() -> None:

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from models.engine.healing import NO_SEAM, Seam
 from models.engine.params import SamplingParams
 from models.errors import RequestError
 from models.server.request import (
@@ -26,8 +27,8 @@ def text(**fields: Any) -> bytes:
     return json.dumps({"model": "m"} | fields).encode()
 
 
-def params(body: bytes, room: int = 100) -> SamplingParams:
-    return sampling_params(decode_chat(body), DEFAULTS, room_tokens=room, seed=1, vocabulary_size=50)
+def params(body: bytes, room: int = 100, seam: Seam = NO_SEAM) -> SamplingParams:
+    return sampling_params(decode_chat(body), DEFAULTS, room_tokens=room, seed=1, vocabulary_size=50, seam=seam)
 
 
 def refused(body: bytes) -> RequestError:
@@ -134,6 +135,16 @@ def test_logit_bias_for_a_foreign_token_is_refused(key: str) -> None:
 
 def test_logit_bias_keys_become_token_ids() -> None:
     assert params(chat(logit_bias={"49": -100})).logit_bias == {49: -100.0}
+
+
+def test_grammar_begins_behind_what_is_kept_of_the_answer() -> None:
+    made = params(chat(grammar="root ::= [a-z ]*"), seam=Seam(b"hello wor", b" wor"))
+    assert (made.kept, made.healing) == (b"hello", b" wor")
+
+
+def test_tokenizers_space_is_owed_unless_there_is_a_grammar() -> None:
+    seam = Seam(b"wor", b" wor")
+    assert [params(chat(grammar=text), seam=seam).healing for text in ("", "root ::= [a-z]*")] == [b" wor", b"wor"]
 
 
 def test_completion_defaults_to_sixteen_tokens() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.engine.healing import Healing, roll_back
+from models.engine.healing import NO_SEAM, Healing, Seam, roll_back
 from models.engine.pieces import PieceIndex
 
 # Tokens 4 to 6 spell one character: é is two bytes, and the flag's first letter four of which token 5 has two.
@@ -75,3 +75,30 @@ def test_after_the_seam_everything_is_new() -> None:
 def test_contradiction_ends_the_healing_and_is_new_altogether() -> None:
     healing = Healing(b" wor")
     assert (healing.feed(b"!"), healing.feed(b" world")) == (b"!", b" world")
+
+
+def test_answer_is_kept_up_to_what_is_owed() -> None:
+    seam = Seam(b"Hello wor", b" wor")
+    assert (seam.kept, seam.due) == (b"Hello", b" wor")
+
+
+def test_space_of_the_tokenizers_own_is_owed_and_not_due() -> None:
+    seam = Seam(b"wor", b" wor")
+    assert (seam.kept, seam.due) == (b"", b"wor")
+
+
+def test_no_seam_keeps_nothing_and_owes_nothing() -> None:
+    assert (NO_SEAM.kept, NO_SEAM.due, NO_SEAM.owed) == (b"", b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [(b"", []), (b"Hello wor", [1, 2]), (b" worw", [2, 8]), (b" w w!", [10, 10, 11]), (b"\xf0\x9f\x87\xab", [4, 5, 6])],
+)
+def test_text_is_spelled_by_the_longest_tokens(text: bytes, tokens: list[int]) -> None:
+    assert INDEX.spell(text) == tokens
+
+
+@pytest.mark.parametrize("text", [b"<s>", b"Hello?", b" wo"])
+def test_text_with_a_byte_that_no_token_begins_with_cannot_be_spelled(text: bytes) -> None:
+    assert INDEX.spell(text) is None
