@@ -19,7 +19,7 @@ from proxy.clock import Clock, SystemClock
 from proxy.config.schema import LOCAL, Config, LocalSettings, RouteSettings, UpstreamSettings
 from proxy.config.value import Address
 from proxy.core.beginnings import Beginning
-from proxy.core.candidates import LOSS_OF_LOCAL_MODEL, Route, Router, Target
+from proxy.core.candidates import LOSS_OF_LOCAL_MODEL, Prefill, Route, Router, Target
 from proxy.core.failover import Timeouts
 from proxy.core.health import Health, HealthPolicy
 from proxy.core.standby import is_ill
@@ -298,12 +298,17 @@ class Hotspare:
             response.headers["Connection"] = "close"
 
     def _build_router(self) -> Router:
-        targets = {settings.name: Target(settings.name, settings.models, {}) for settings in self._config.upstreams}
+        targets = {
+            settings.name: Target(settings.name, settings.models, {}, prefill=settings.prefill)
+            for settings in self._config.upstreams
+        }
         if local := self._config.local:
-            targets[LOCAL] = Target(LOCAL, {}, LOSS_OF_LOCAL_MODEL, is_local=True, served_model=served_model(local))
+            prefill: Prefill | None = local.prefill if local.url else "hotspare"
+            model = served_model(local)
+            targets[LOCAL] = Target(LOCAL, {}, LOSS_OF_LOCAL_MODEL, is_local=True, served_model=model, prefill=prefill)
 
         def route(settings: RouteSettings) -> Route:
-            return Route(settings.match, tuple(targets[name] for name in settings.to))
+            return Route(settings.match, tuple(targets[name] for name in settings.to), settings.resume)
 
         return Router([route(settings) for settings in self._config.routes], route(self._config.default_route))
 

@@ -34,7 +34,7 @@ def failing_over(upstream: FaultUpstream, local_url: str, extra: str = "api_key:
     return f"""
 upstreams:
   - {{name: cloud, base_url: "{upstream.base_url}", {TIMEOUTS}, {extra}}}
-local: {{url: "{local_url}", served_model: {MODEL}}}
+local: {{url: "{local_url}", served_model: {MODEL}, prefill: hotspare}}
 limits: {{deadline: 10s, local_reserve: 5s, drain: 1s}}
 """
 

@@ -168,11 +168,12 @@ async def _answer(
         await asyncio.to_thread(loaded.check_grammar, body.grammar, encoded[0].seam.delivered)
     seed = int.from_bytes(os.urandom(4), "big") if body.seed is None else body.seed
     asks = build_asks(body, loaded, encoded, seed)
-    prompt_tokens = sum(len(prompt.tokens) for prompt in encoded)
+    answered = sum(prompt.answered for prompt in encoded)
+    before = wire.Usage(sum(len(prompt.tokens) for prompt in encoded) - answered, answered)
     async with Generation(loaded.engine, asks, terms) as generation:
         if body.stream:
-            return await _stream(request, generation, form, prompt_tokens, with_usage=body.wants_usage)
-        return await _whole(generation, form, prompt_tokens, len(asks))
+            return await _stream(request, generation, form, before, with_usage=body.wants_usage)
+        return await _whole(generation, form, before, len(asks))
 
 
 def build_asks(
@@ -193,12 +194,13 @@ def build_asks(
                 seed=seed + choice,
                 vocabulary_size=loaded.vocabulary_size,
                 seam=prompt.seam,
+                answered=prompt.answered,
             )
             asks.append(Ask(list(prompt.tokens), params))
     return asks
 
 
-async def _whole(generation: Generation, form: wire.Form, prompt_tokens: int, choices: int) -> web.Response:
+async def _whole(generation: Generation, form: wire.Form, before: wire.Usage, choices: int) -> web.Response:
     texts: list[list[str]] = [[] for _ in range(choices)]
     ends: dict[int, Ended] = {}
     async for index, event in generation.events():
@@ -206,7 +208,7 @@ async def _whole(generation: Generation, form: wire.Form, prompt_tokens: int, ch
             texts[index].append(event.text)
         elif isinstance(event, Ended):
             ends[index] = event
-    usage = wire.Usage(prompt_tokens, sum(end.completion_tokens for end in ends.values()))
+    usage = before.and_completed(sum(end.completion_tokens for end in ends.values()))
     rows = [wire.Choice("".join(texts[index]), ends[index].finish) for index in range(choices)]
     return _json(form.body(rows, usage))
 
@@ -215,7 +217,7 @@ async def _stream(
     request: web.Request,
     generation: Generation,
     form: wire.Form,
-    prompt_tokens: int,
+    before: wire.Usage,
     *,
     with_usage: bool,
 ) -> web.StreamResponse:
@@ -225,7 +227,7 @@ async def _stream(
     with contextlib.suppress(ConnectionResetError):
         completion_tokens = await _tell(request, response, generation, form)
         if completion_tokens is not None:
-            usage = form.usage(wire.Usage(prompt_tokens, completion_tokens)) if with_usage else b""
+            usage = form.usage(before.and_completed(completion_tokens)) if with_usage else b""
             await response.write(usage + wire.DONE)
         await response.write_eof()
     return response

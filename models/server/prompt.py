@@ -43,11 +43,13 @@ class Prompt:
     Attributes:
         tokens: at least one.
         seam: where the answer broke off that it ends with, if it does.
+        answered: how many of the tokens belong to that answer.
 
     """
 
     tokens: list[int]
     seam: Seam = NO_SEAM
+    answered: int = 0
 
 
 class PromptEncoder:
@@ -137,7 +139,7 @@ class PromptEncoder:
         spelled = b"".join(map(self._vocabulary.piece, answer))
         # Without the space that some tokenizers put in front of every text.
         exact = spelled[-len(delivered.encode(errors="replace")) :]
-        return Prompt(self._fitting(kept, param), Seam(exact, owed))
+        return Prompt(self._fitting(kept, param), Seam(exact, owed), max(len(kept) - len(tokens), 0))
 
     def _protected(self, message: dict[str, str]) -> dict[str, str]:
         role = "user" if message["role"] == "tool" and not self._template.knows_tools else message["role"]

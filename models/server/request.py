@@ -184,6 +184,7 @@ def sampling_params(
     seed: int,
     vocabulary_size: int,
     seam: Seam = NO_SEAM,
+    answered: int = 0,
 ) -> SamplingParams:
     """How to sample one choice.
 
@@ -194,6 +195,7 @@ def sampling_params(
         seed: of this choice.
         vocabulary_size: bounds the token ids of logit_bias.
         seam: where the answer broke off, see `models.engine.healing`.
+        answered: tokens of the answer that the client has; they count as part of it.
 
     Raises:
         RequestError: logit_bias names no token.
@@ -202,7 +204,7 @@ def sampling_params(
     wanted = body.wanted_tokens
     stops = [body.stop] if isinstance(body.stop, str) else body.stop or []
     return SamplingParams(
-        max_tokens=room_tokens if wanted is None else min(wanted, room_tokens),
+        max_tokens=room_tokens if wanted is None else min(max(wanted - answered, 1), room_tokens),
         seed=llama_seed(seed),
         temperature=_given(body.temperature, defaults.temperature),
         top_p=_given(body.top_p, defaults.top_p),

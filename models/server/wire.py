@@ -14,10 +14,14 @@ _encode: Final = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a request cost; for n choices the prompt counts once."""
+    """What a request cost. For n choices the prompt counts once; what a client had of the answer counts as answer."""
 
     prompt_tokens: int
     completion_tokens: int
+
+    def and_completed(self, tokens: int) -> "Usage":
+        """The same with so many tokens more of the answer."""
+        return Usage(self.prompt_tokens, self.completion_tokens + tokens)
 
     def as_json(self) -> dict[str, int]:
         """OpenAI's usage object."""

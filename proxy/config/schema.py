@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 from proxy.config import scalar
 from proxy.config.value import Address, Secret, Url
 from proxy.core.breaker import BreakerSettings
+from proxy.core.candidates import Prefill, Resume
 from proxy.core.failover import Timeouts
 from proxy.core.standby import Standby
 
@@ -86,6 +87,8 @@ class UpstreamSettings:
     """When it counts as down, and as up again."""
     probe: bool = True
     """Whether a tiny real request finds out when it is well again."""
+    prefill: Prefill | None = None
+    """How it is asked to go on behind a text, by routes that resume with `all`; None: it cannot."""
     max_connections: int | None = None
     """Connections of one worker to it at a time; None: as many as there are requests."""
 
@@ -105,6 +108,8 @@ class LocalSettings:
     """An OpenAI-compatible server that you run yourself, with its `/v1` or its socket."""
     served_model: str | None = None
     """The model to ask that server for; given with `url` and only then."""
+    prefill: Prefill | None = None
+    """How the server at `url` is asked to go on behind a text; None: it cannot. Ours can in any case."""
     context: ContextTokens = 8192
     """Tokens of prompt and answer together."""
     threads: ThreadCount = "auto"
@@ -143,6 +148,8 @@ class RouteSettings:
     """A pattern for the model's name, with `*`, `?` and `[…]`; case counts."""
     to: tuple[str, ...]
     """Names of upstreams in order of preference; `local` only at the end."""
+    resume: Resume = "local"
+    """Who goes on with a stream that breaks half way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
 from types import MappingProxyType
+from typing import Literal
 
 from proxy.core.word import Word
 
@@ -43,6 +44,13 @@ LOSS_OF_LOCAL_MODEL: Mapping[Need, Loss] = MappingProxyType(
 )
 
 
+Prefill = Literal["hotspare", "assistant", "prefix", "vllm"]
+"""How a server is asked to go on behind a text; see wire/continuation.py."""
+
+Resume = Literal["off", "local", "all"]
+"""Who may go on with a stream that breaks: nobody, the local model, or whoever knows how."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """An upstream as routing sees it. `models` maps public names to the upstream's own; others pass unchanged."""
@@ -53,6 +61,8 @@ class Target:
     is_local: bool = False
     served_model: str | None = None
     """Set where one model answers whatever was asked for: the local one."""
+    prefill: Prefill | None = None
+    """None: it cannot go on behind a text."""
 
     def model_for(self, public: str) -> str:
         """The name to ask this upstream for."""
@@ -65,6 +75,7 @@ class Route:
 
     match: str
     targets: tuple[Target, ...]
+    resume: Resume = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,8 @@ class Candidate:
     model: str
     is_local: bool
     losses: tuple[Need, ...] = ()
+    prefill: Prefill | None = None
+    """How it is asked to go on with a stream of somebody else's; None: it is not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,10 +123,10 @@ class Router:
     def _plan(self, model: str, needs: frozenset[Need]) -> Plan:
         route = next(route for route in self._routes if fnmatchcase(model, route.match))
         named = tuple(target for target in route.targets if target.served_model == model)
-        return _compare(named or route.targets, model, needs)
+        return _compare(named or route.targets, route.resume, model, needs)
 
 
-def _compare(targets: Sequence[Target], model: str, needs: frozenset[Need]) -> Plan:
+def _compare(targets: Sequence[Target], resume: Resume, model: str, needs: frozenset[Need]) -> Plan:
     candidates: list[Candidate] = []
     refused: dict[str, tuple[Need, ...]] = {}
     for target in targets:
@@ -122,5 +135,6 @@ def _compare(targets: Sequence[Target], model: str, needs: frozenset[Need]) -> P
         if fatal:
             refused[target.name] = fatal
         else:
-            candidates.append(Candidate(target.name, target.model_for(model), target.is_local, lost))
+            prefill = target.prefill if resume == "all" or (resume == "local" and target.is_local) else None
+            candidates.append(Candidate(target.name, target.model_for(model), target.is_local, lost, prefill))
     return Plan(tuple(candidates), MappingProxyType(refused))

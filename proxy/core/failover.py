@@ -3,11 +3,11 @@
     begin ─▶ Start ──▶ refused ───────────────────▶ Start the next │ GiveUp
                   ├──▶ ended, with an answer ─────▶ Finish
                   ├──▶ ended, otherwise ──────────▶ Start the next │ GiveUp
-                  └──▶ content ─▶ Commit ─▶ ended ▶ Finish │ BreakOff
+                  └──▶ content ─▶ Commit ─▶ ended ▶ Finish │ Start one who can go on │ BreakOff
 
 The driver (server/drive.py) performs one action, then tells the machine what came of it. Until Commit nothing has been
-sent to the client, so every failure is silent. After it the client holds half an answer; for now that half is all
-it gets, and BreakOff says so. Resuming will be one more action in that place.
+sent to the client, so every failure is silent. After it the client holds half an answer: whoever comes next has to go
+on behind it. Only candidates that know how are asked, and when none is left BreakOff says so.
 
 One deadline bounds everything up to the commit. Part of it is kept back for the local model: a cloud that is silent to
 the end must not take with it the time in which the local model would have answered.
@@ -52,6 +52,8 @@ class Start(msgspec.Struct, frozen=True, gc=False):
     """What it is called when the attempt runs past its limit: whose limit that is decides whose fault it is."""
     is_forced: bool = False
     """Panic: every candidate was refused or failed, so this one is tried although its breaker is open."""
+    is_resuming: bool = False
+    """The client has half an answer: go on behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,8 @@ class Failover:
     """The candidate whose turn comes once more."""
     _refused: tuple[Candidate, ...] = ()
     _retry_at: tuple[float, ...] = ()
+    _broken: Outcome | None = None
+    """How the stream that the client sees has ended last."""
     _is_committed: bool = False
     _has_panicked: bool = False
     _has_repeated: bool = False
@@ -196,12 +200,13 @@ class Failover:
         self._is_committed = True
         return Commit()
 
-    def ended(self, outcome: Outcome, now: float) -> Action:
-        """The running attempt is over."""
+    def ended(self, outcome: Outcome, now: float, *, can_go_on: bool = True) -> Action:
+        """The running attempt is over. `can_go_on`: what the client has by now is something to go on behind."""
         start = self._take_running()
-        if outcome.is_answer and not self._is_beyond_local_model(start, outcome):
+        if outcome.is_answer and not self._is_unfit(start, outcome):
             return FINISH
-        if self._is_committed:
+        self._broken = outcome
+        if self._is_committed and not can_go_on:
             return BreakOff(outcome)
         self.tried += (Tried(start.candidate.upstream, outcome.kind, outcome.status),)
         if outcome.retry_after_seconds is not None:
@@ -214,13 +219,18 @@ class Failover:
     def _is_worth_repeating(self, start: Start, outcome: Outcome) -> bool:
         """The local model's process died under the request. Its supervisor starts another at once, and there is nobody
         else to ask; once, because a request that kills it twice would kill it again."""
-        return start.candidate.is_local and outcome.kind in _WORTH_REPEATING and not self._has_repeated
+        is_possible = start.candidate.is_local and (not self._is_committed or start.candidate.prefill is not None)
+        return is_possible and outcome.kind in _WORTH_REPEATING and not self._has_repeated
 
-    def _is_beyond_local_model(self, start: Start, outcome: Outcome) -> bool:
-        """A request that was meant for a cloud and is too much for the small model that stands in (too long, say) is no
+    def _is_unfit(self, start: Start, outcome: Outcome) -> bool:
+        """Nor is a refusal to go on behind half an answer one that the caller could do anything about.
+
+        A request that was meant for a cloud and is too much for the small model that stands in (too long, say) is no
         mistake of the caller's. A 400 would tell it never to try again; what it should hear is that the cloud is down.
         """
-        return bool(self.tried) and start.candidate.is_local and outcome.kind is Kind.CALLER_ERROR
+        if outcome.kind is not Kind.CALLER_ERROR:
+            return False
+        return start.is_resuming or (bool(self.tried) and start.candidate.is_local)
 
     def _take_running(self) -> Start:
         if self._running is None:
@@ -236,16 +246,18 @@ class Failover:
                 self.attempts += 1
                 return start
             self.tried += (Tried(candidate.upstream, self.deadline_kind),)
-        return self._panic(now)
+        return BreakOff(self._broken) if self._is_committed and self._broken else self._panic(now)
 
     def _take_candidate(self) -> Candidate | None:
         if self._again is not None:
             candidate, self._again = self._again, None
             return candidate
-        if self._begun == len(self.candidates):
-            return None
-        self._begun += 1
-        return self.candidates[self._begun - 1]
+        while self._begun < len(self.candidates):
+            self._begun += 1
+            candidate = self.candidates[self._begun - 1]
+            if not self._is_committed or candidate.prefill:
+                return candidate
+        return None
 
     def _panic(self, now: float) -> Action:
         """Everyone who was asked failed. A breaker's refusal is a forecast, not a fact: try the best one refused."""
@@ -258,6 +270,8 @@ class Failover:
 
     def _start(self, candidate: Candidate, now: float, is_forced: bool = False) -> Start:
         timeouts = self.timeouts[candidate.upstream]
+        if self._is_committed:
+            return self._resume(candidate, timeouts, now)
         limit_at, late_kind = self.deadline_at, self.deadline_kind
         for other in self.candidates[self._begun :]:
             if other.is_local:
@@ -273,6 +287,18 @@ class Failover:
             timeouts.stall_seconds,
             late_kind,
             is_forced,
+        )
+
+    def _resume(self, candidate: Candidate, timeouts: Timeouts, now: float) -> Start:
+        """The deadline was for the first content, which the client has."""
+        return Start(
+            candidate,
+            self.attempts + 1,
+            timeouts.connect_seconds,
+            now + timeouts.first_content_seconds,
+            timeouts.stall_seconds,
+            _FIRST_CONTENT_TIMEOUT,
+            is_resuming=True,
         )
 
     def _retry_after_seconds(self, now: float) -> float:

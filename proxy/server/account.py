@@ -34,6 +34,8 @@ class Account:
     tried: tuple[Tried, ...] = ()
     losses: tuple[str, ...] = ()
     first_content_at: float | None = None
+    resumed_by: str | None = None
+    """Who went on with a stream that broke, the last of them."""
 
     def lines(self) -> bytes:
         """Header lines that tell the client the truth about who answered, and why."""
@@ -58,6 +60,7 @@ class Account:
             losses=self.losses,
             seconds=now - self.started_at,
             first_content_seconds=self.first_content_at - self.started_at if self.first_content_at else None,
+            resumed_by=self.resumed_by,
         )
 
 

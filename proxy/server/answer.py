@@ -6,7 +6,7 @@ events pass as the bytes they came in, and nothing is parsed until something bre
 """
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from proxy.core.outcome import OK, Kind, Outcome
 from proxy.server.journal import Budget, Journal
@@ -19,6 +19,15 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 that OpenAI takes."""
 
 
+class Remains(NamedTuple):
+    """What is left of a stream that broke after its first content."""
+
+    delivered: bytes | None
+    """All that was shown; None where it has been forgotten for want of memory."""
+    last_words: bytes
+    """The error event that ended it, if one did. It was not shown."""
+
+
 @dataclass(slots=True, eq=False)
 class WholeAnswer:
     """One that the client gets when it is complete. `is_checked`: it has to be a completion, not just anything."""
@@ -29,6 +38,7 @@ class WholeAnswer:
     _parts: list[bytes] = field(default_factory=list)
     _size: int = 0
     is_keep_alive: ClassVar[bool] = False
+    fault: ClassVar[Outcome | None] = None
 
     def take(self, data: bytes) -> bytes:
         """Nothing may be shown yet. Raises AttemptFailed (BAD_ANSWER) when there is too much of it."""
@@ -64,6 +74,9 @@ class StreamAnswer:
     _journal: Journal | None = None
     is_keep_alive: bool = False
     """Whether what `take` gave last is comments only: no content, and no proof that there will be any."""
+    fault: Outcome | None = None
+    """Behind what `take` gave last there was something that must not be shown: no event, or an error."""
+    _last_words: bytes = b""
 
     def __post_init__(self) -> None:
         """Raises AttemptFailed (BAD_ANSWER) for what is no stream."""
@@ -83,10 +96,11 @@ class StreamAnswer:
             return b""
         if (journal := self._journal) is None:
             return self._hold(block)
-        self.is_keep_alive = is_keep_alive = sse.is_only_comments(block)
-        if not is_keep_alive:  # comments would push the finish out of the tail
+        if completion.seems_sound(block):
+            self.is_keep_alive = False
             journal.add(block)
-        return block
+            return block
+        return self._show_closely(block, journal)
 
     def end(self) -> tuple[Outcome, None]:
         """The upstream has ended the stream. Raises AttemptFailed (CUT) if no content had come."""
@@ -98,18 +112,38 @@ class StreamAnswer:
         """How a stream that gives no more had ended. One that had finished is well, however its connection went."""
         if self._journal is None:
             return outcome
-        match completion.ending(self._journal.tail()):
-            case completion.Ending.WELL:
-                return OK if outcome.status == OK.status else Outcome(Kind.OK, outcome.status)
-            case completion.Ending.WITH_ERROR:
-                return Outcome(Kind.SERVER_ERROR, outcome.status, detail="error event")
-            case completion.Ending.UNFINISHED:
-                return outcome
+        if not completion.is_finished(self._journal.tail()):
+            return outcome
+        return OK if outcome.status == OK.status else Outcome(Kind.OK, outcome.status)
+
+    @property
+    def lacks_end(self) -> bool:
+        """Whether nothing has said that the stream is complete. SDKs in other languages than ours wait for that."""
+        return self._journal is not None and not completion.is_done(self._journal.tail())
+
+    def remains(self) -> Remains:
+        """What is left of it when it has broken."""
+        journal = self._journal
+        is_known = journal is not None and journal.is_complete
+        return Remains(journal.delivered() if journal is not None and is_known else None, self._last_words)
 
     def close(self) -> None:
         """It is over, however it went."""
         if self._journal is not None:
             self._journal.close()
+
+    def _show_closely(self, block: bytes, journal: Journal) -> bytes:
+        self.is_keep_alive = sse.is_only_comments(block)
+        if self.is_keep_alive:  # it would push the finish out of the tail
+            return block
+        end = completion.end_of_sound(block)
+        if end < len(block):
+            block, bad = block[:end], next(sse.events(block[end:]))
+            self.fault = _fault(self._head, bad)
+            self._last_words = bad if self.fault.kind is Kind.SERVER_ERROR else b""
+        if block:
+            journal.add(block)
+        return block
 
     def _hold(self, block: bytes) -> bytes:
         self._held += block
@@ -118,8 +152,8 @@ class StreamAnswer:
         if not self._shows_content(block):
             return b""
         held, self._held = self._held, b""
-        self._journal = Journal(self._budget, held)
-        return held
+        self._journal = Journal(self._budget, b"")
+        return self._show_closely(held, self._journal)
 
     def _shows_content(self, block: bytes) -> bool:
         for data in sse.payloads(block):
@@ -143,6 +177,12 @@ def check_completion(head: ResponseHead, body: bytes) -> None:
 def _is_opaque(head: ResponseHead) -> bool:
     """Compressed although we asked for it plain: passed on unseen."""
     return head.has(b"content-encoding") and (head.get(b"content-encoding") or b"").lower() != b"identity"
+
+
+def _fault(head: ResponseHead, bad: bytes) -> Outcome:
+    if completion.is_error(next(sse.payloads(bad), b"")):
+        return Outcome(Kind.SERVER_ERROR, head.status, detail="error event")
+    return Outcome(Kind.BAD_ANSWER, head.status, detail="an event that is no JSON")
 
 
 def _bad(head: ResponseHead, detail: str) -> AttemptFailed:

@@ -18,7 +18,7 @@ from proxy.core.failover import Start
 from proxy.core.health import Key
 from proxy.core.outcome import OK, Kind, Outcome, kind_of_status
 from proxy.core.phases import Phases
-from proxy.server.answer import Answer, StreamAnswer, WholeAnswer, check_completion
+from proxy.server.answer import Answer, Remains, StreamAnswer, WholeAnswer, check_completion
 from proxy.server.deadlines import Deadlines
 from proxy.server.journal import Budget
 from proxy.upstreams.transport import AttemptFailed, Dispatch
@@ -73,7 +73,7 @@ class Attempt:
     key: Key
     permit: Permit
     _upstream: Upstream
-    _question: Question
+    question: Question
     _listener: Listener
     _facilities: Facilities
     began_at: float = 0.0
@@ -81,6 +81,10 @@ class Attempt:
     first_content_at: float | None = None
     response: ResponseHead | None = None
     """The head of the answer, once it is there."""
+    lacks_end: bool = False
+    """The stream has ended well, but has not said so."""
+    remains: Remains | None = None
+    """Of a stream that broke after its first content."""
     _answer: Answer | None = None
     _dispatch: Dispatch | None = None
     _wait: asyncio.Task[None] | None = None
@@ -131,7 +135,7 @@ class Attempt:
 
     def whole(self, head: ResponseHead, body: bytes) -> None:
         """All of the answer at once, as most unstreamed ones come."""
-        if head.status != 200 or self._question.is_stream:
+        if head.status != 200 or self.question.is_stream:
             self.head(head)
             self.body(body)
             self.end()
@@ -163,6 +167,8 @@ class Attempt:
         try:
             if block := answer.take(data):
                 self._show(answer, block)
+            if answer.fault is not None:
+                self._break(answer.fault)
         except AttemptFailed as failure:
             self._break(failure.outcome)
         except Exception as error:  # noqa: BLE001 - as in `head`
@@ -197,8 +203,8 @@ class Attempt:
     def _send(self, extra: Fields) -> None:
         model = self.start.candidate.model
         self._dispatch = self._upstream.dispatch(
-            self._question.call,
-            None if model == self._question.model else model,
+            self.question.call,
+            None if model == self.question.model else model,
             self,
             connect_seconds=self.start.connect_seconds,
             extra=extra,
@@ -217,13 +223,13 @@ class Attempt:
         """What the head promises. Raises AttemptFailed."""
         outcome = OK
         if head.status != 200:
-            kind = kind_of_status(head.status, self._upstream.key_owner(self._question.call.fields))
+            kind = kind_of_status(head.status, self._upstream.key_owner(self.question.call.fields))
             pause = headers.retry_after_seconds(CIMultiDict(head.fields), self._facilities.clock.wall())
             outcome = Outcome(kind, head.status, pause)
             if not outcome.is_answer:
                 raise AttemptFailed(outcome)
         is_success = outcome is OK or outcome.kind is Kind.OK
-        if is_success and self._question.is_stream:
+        if is_success and self.question.is_stream:
             return StreamAnswer(head, self._facilities.journals)
         return WholeAnswer(head, outcome, is_checked=is_success)
 
@@ -248,6 +254,8 @@ class Attempt:
             self._fault(error)
 
     def _end(self, outcome: Outcome, body: bytes | None = None) -> None:
+        if self._is_committed and isinstance(self._answer, StreamAnswer):
+            self._look_back(self._answer, outcome)
         if outcome is OK and body is not None:  # nothing is left to be cut
             self._is_over = True
             self._facilities.deadlines.forget(self)
@@ -255,6 +263,12 @@ class Attempt:
             self._close()
             self._upstream.note(outcome)
         self._listener.ended(self, outcome, body)
+
+    def _look_back(self, answer: StreamAnswer, outcome: Outcome) -> None:
+        if outcome is OK or outcome.kind is Kind.OK:
+            self.lacks_end = answer.lacks_end
+        else:
+            self.remains = answer.remains()
 
     def _fault(self, error: Exception) -> None:
         self._close()

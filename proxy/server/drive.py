@@ -5,6 +5,7 @@ connection. Nothing here waits, so it is all the same which door the request cam
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from proxy.core.breaker import Permit, Refusal
@@ -19,8 +20,11 @@ from proxy.server.reply import Reply
 from proxy.server.response import FAULT_MESSAGE, OwnAnswer, answer_lines, error_answer, refusal, unavailable
 from proxy.telemetry.events import AttemptEnded, Emit, FaultCaught, Result
 from proxy.upstreams.pool import Pool
-from proxy.wire import envelope
+from proxy.upstreams.transport import AttemptFailed
+from proxy.upstreams.upstream import Call
+from proxy.wire import completion, continuation, envelope, sse
 from proxy.wire.headers import Fields
+from proxy.wire.stitch import Stitch, Unstitchable
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,9 @@ class Drive:
     _machine: Failover | None = None
     """Made when something goes otherwise than well."""
     _attempt: Attempt | None = None
+    _stitch: Stitch | None = None
+    """Once a stream that the client sees has broken."""
+    _last_words: bytes = b""
     _status: int = 200
     _is_paused: bool = False
     _is_over: bool = False
@@ -93,6 +100,9 @@ class Drive:
         if self._machine is not None:
             self._machine.content()
         self._means.pool.first_content(attempt.permit)
+        if attempt.start.is_resuming:
+            self._go_on(attempt, held)
+            return
         self._account.first_content_at = attempt.first_content_at
         self._account.is_committed = True
         self._note_answer(attempt.start)
@@ -103,8 +113,11 @@ class Drive:
             attempt.pause()
 
     def block(self, data: bytes) -> None:
-        """More of the stream."""
-        self._reply.block(data)
+        """More of the stream. Raises AttemptFailed where it cannot be joined to what the client has."""
+        if self._stitch is None:
+            self._reply.block(data)
+        elif joined := _joined(self._stitch, data):
+            self._reply.block(joined)
 
     def ended(self, attempt: Attempt, outcome: Outcome, body: bytes | None) -> None:
         """An attempt is over."""
@@ -113,11 +126,14 @@ class Drive:
             action: Action = FINISH
         else:
             machine = self._machine or self._make_machine()
-            action = machine.ended(outcome, self._means.now())
+            can_go_on = outcome.is_answer or self._can_go_on(attempt)
+            action = machine.ended(outcome, self._means.now(), can_go_on=can_go_on)
         if body is not None and action is FINISH:
             self._answer(attempt, outcome, body)
-        else:
-            self._perform(action)
+            return
+        if attempt.lacks_end and action is FINISH:
+            self._reply.block(sse.event(completion.DONE))
+        self._perform(action)
 
     def fault(self, attempt: Attempt, error: Exception) -> None:
         """A mistake of ours, or of the client's that only showed now."""
@@ -176,10 +192,52 @@ class Drive:
         self._attempt = attempt
         self._account.attempts = start.number
         try:
-            attempt.launch(self._fields_for_local() if upstream.is_local else [])
+            if start.is_resuming:
+                attempt.question = self._continuation(start)
+            attempt.launch(self._fields_for_local(start) if upstream.is_local else [])
+        except Unstitchable as error:
+            attempt.cancel()
+            self.ended(attempt, Outcome(Kind.CALLER_ERROR, detail=str(error)), None)
         except Exception as error:  # noqa: BLE001 - the boundary: nobody above a callback would hear of it
             attempt.cancel()
             self.fault(attempt, error)
+
+    # ---- a stream that broke, and who goes on with it
+
+    def _can_go_on(self, attempt: Attempt) -> bool:
+        """Whether what the client has by now is something to go on behind."""
+        if attempt.remains is not None:
+            self._last_words = attempt.remains.last_words
+        if not self._account.is_committed:
+            return True
+        if self._stitch is None and attempt.remains is not None and attempt.remains.delivered is not None:
+            with suppress(Unstitchable):
+                self._stitch = Stitch(attempt.remains.delivered, continuation.choices(self._body))
+        return self._stitch is not None and self._stitch.is_open
+
+    def _continuation(self, start: Start) -> Question:
+        """The client's request, as a demand to go on behind what it has. Raises Unstitchable."""
+        call, prefill = self._question.call, start.candidate.prefill
+        assert self._stitch is not None
+        assert prefill is not None
+        body = continuation.continued(self._body, prefill, self._stitch.text)
+        return Question(
+            Call(call.method, call.target, call.fields, body, call.rendered), self._question.model, is_stream=True
+        )
+
+    def _go_on(self, attempt: Attempt, held: bytes) -> None:
+        self._account.resumed_by = attempt.key.upstream
+        if self._machine is not None:
+            self._account.tried = self._machine.tried
+        self.block(held)
+        if self._is_paused:
+            attempt.pause()
+
+    @property
+    def _body(self) -> bytes:
+        body = self._question.call.body
+        assert isinstance(body, bytes)
+        return body
 
     def _answer(self, attempt: Attempt, outcome: Outcome, body: bytes) -> None:
         """The client gets a whole answer."""
@@ -202,9 +260,8 @@ class Drive:
         An upstream that broke off with an error event has said so itself.
         """
         self._account.result = Result.BROKEN_OFF
-        if outcome.kind is not Kind.SERVER_ERROR:
-            message = f"The stream from {self._account.upstream} broke off ({outcome.kind}); the answer is incomplete."
-            self._reply.block(envelope.error_event(message, code="upstream_stream_broken"))
+        message = f"The stream from {self._account.upstream} broke off ({outcome.kind}); the answer is incomplete."
+        self._reply.block(self._last_words or envelope.error_event(message, code="upstream_stream_broken"))
         self._reply.end()
         self._end(self._status)
 
@@ -240,10 +297,17 @@ class Drive:
         if machine is not None:
             account.tried = machine.tried
 
-    def _fields_for_local(self) -> Fields:
+    def _fields_for_local(self, start: Start) -> Fields:
         """For the model server's queue: whose turn it is, and until when waiting makes sense."""
-        seconds_left = self._account.started_at + self._opening.deadline_seconds - self._means.now()
+        seconds_left = start.limit_at - self._means.now()
         return [
             ("x-hotspare-client", self._account.client),
             ("x-hotspare-deadline-seconds", f"{max(seconds_left, 0.0):.3f}"),
         ]
+
+
+def _joined(stitch: Stitch, data: bytes) -> bytes:
+    try:
+        return stitch.take(data)
+    except Unstitchable as error:
+        raise AttemptFailed(Outcome(Kind.BAD_ANSWER, OK.status, detail=str(error))) from None

@@ -59,7 +59,9 @@ class AttemptEnded(Struct, frozen=True, gc=False):
 
 
 class RequestEnded(Struct, frozen=True, gc=False):
-    """A client's request is over. Times in seconds; `upstream` is who answered, if anybody."""
+    """A client's request is over. Times in seconds; `upstream` is who answered, if anybody, and `resumed_by` who went
+    on when that stream had broken.
+    """
 
     request_id: str
     client: str
@@ -74,6 +76,7 @@ class RequestEnded(Struct, frozen=True, gc=False):
     losses: tuple[str, ...]
     seconds: float
     first_content_seconds: float | None
+    resumed_by: str | None = None
 
 
 class BreakerChanged(Struct, frozen=True, gc=False):

@@ -70,6 +70,11 @@ FAILOVERS = Family(
     "Requests that another upstream answered than the one before it in the route, and why.",
     ("from_upstream", "to_upstream", "reason"),
 )
+RESUMED_STREAMS = Family(
+    "hotspare_resumed_streams",
+    "Streams that broke after their first content, and with which another upstream went on.",
+    ("from_upstream", "to_upstream"),
+)
 DEGRADED_REQUESTS = Family(
     "hotspare_degraded_requests",
     "Requests answered without something that they had asked for.",
@@ -94,6 +99,7 @@ COUNTERS = (
     ATTEMPTS,
     CONNECTIONS_OPENED,
     FAILOVERS,
+    RESUMED_STREAMS,
     DEGRADED_REQUESTS,
     BREAKER_TRANSITIONS,
     MODEL_SERVER_STARTS,

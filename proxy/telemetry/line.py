@@ -48,6 +48,7 @@ class _RequestFields(Struct, gc=False, omit_defaults=True, kw_only=True):
     status: int
     result: Result
     upstream: str | None = None
+    resumed_by: str | None = None
     attempts: int
     tried: str = ""
     lost: str = ""
@@ -93,6 +94,7 @@ def _request_fields(event: RequestEnded) -> _RequestFields:
         status=event.status,
         result=event.result,
         upstream=event.upstream,
+        resumed_by=event.resumed_by,
         attempts=event.attempts,
         tried="; ".join(map(str, event.tried)) if event.tried else "",
         lost=", ".join(event.losses) if event.losses else "",

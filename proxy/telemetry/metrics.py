@@ -103,7 +103,9 @@ class Metrics:
         if event.first_content_seconds is not None:
             series.first_content_seconds.observe(event.first_content_seconds)
         if event.tried and event.upstream:
-            self._count_failovers(event.tried, event.upstream)
+            self._count_failovers(event.tried, event.resumed_by or event.upstream)
+        if event.resumed_by:
+            self._count(families.RESUMED_STREAMS, event.upstream or _NOBODY, event.resumed_by).value += 1
         for need in event.losses:
             self._count(families.DEGRADED_REQUESTS, event.upstream or _NOBODY, need).value += 1
 

@@ -1,7 +1,6 @@
 """Chat completions and completions (OpenAI API reference): is there content yet, is it whole, did it end well."""
 
 from collections.abc import Sequence
-from enum import Enum, auto
 from typing import NamedTuple
 
 import msgspec
@@ -66,26 +65,51 @@ def _has_content(choice: _Choice) -> bool:
     return any(name != "role" and bytes(value) not in _EMPTY for name, value in (choice.delta or {}).items())
 
 
-class Ending(Enum):
-    """How a stream that the upstream closed had ended."""
-
-    WELL = auto()
-    UNFINISHED = auto()
-    WITH_ERROR = auto()
+def is_done(tail: Sequence[bytes]) -> bool:
+    """Whether a stream says itself that it is complete, by its last blocks of whole events."""
+    return bool(tail) and tail[-1].rstrip().endswith(DONE)
 
 
-def ending(tail: Sequence[bytes]) -> Ending:
-    """Judge a closed stream by its last blocks of whole events.
+def is_finished(tail: Sequence[bytes]) -> bool:
+    """Whether a closed stream had ended well, by its last blocks of whole events.
 
     `[DONE]` or a finish_reason ends it well (some servers never send `[DONE]`). openai-python notices neither one
     missing: it takes a cut answer for a whole one.
     """
-    if tail and tail[-1].rstrip().endswith(DONE) and not any(b'"error"' in block for block in tail):
-        return Ending.WELL
-    seen = [glance(data) for block in tail for data in sse.payloads(block)]
-    if any(each.is_error for each in seen):
-        return Ending.WITH_ERROR
-    return Ending.WELL if any(each.is_finished for each in seen) else Ending.UNFINISHED
+    return is_done(tail) or any(glance(data).is_finished for block in tail for data in sse.payloads(block))
+
+
+def seems_sound(block: bytes) -> bool:
+    """Whether a block of whole events is surely not worth a closer look; nearly every block is.
+
+    An event that was cut has more braces opened than closed, unless text has some, and an error has that word for a
+    key. In a string its quotes would be escaped.
+    """
+    return (
+        block.startswith(b"data: {")
+        and block.endswith(b"}\n\n")
+        and b'"error"' not in block
+        and block.count(b"{") == block.count(b"}")
+        and block.count(b"\n\n") == block.count(b"}\n\ndata: {") + 1
+    )
+
+
+def end_of_sound(block: bytes) -> int:
+    """The index behind the last event before one that is broken or an error; the block's length if there is none."""
+    end = 0
+    for event in sse.events(block):
+        if any(data != DONE and glance(data).is_error for data in sse.payloads(event)):
+            return end
+        end += len(event)
+    return end
+
+
+def is_error(data: bytes) -> bool:
+    """Whether the data of an event is JSON that carries an error."""
+    try:
+        return bytes(_decode_whole(data).error) != b"null"
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return False
 
 
 def is_whole(body: bytes) -> bool:

@@ -3,10 +3,14 @@
 Events are passed on as the bytes they came in. They are only cut apart where somebody has to look inside.
 """
 
+import re
 from collections.abc import Iterator
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 """An event that goes on for longer is not one. The largest on record carry a base64 image of a few MB."""
+
+
+_BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
 
 
 def end_of_last_event(data: bytes) -> int:
@@ -44,6 +48,14 @@ class EventReader:
     def is_overfull(self) -> bool:
         """Whether the event that is still to end has become too long for one."""
         return len(self.rest) > MAX_EVENT_BYTES
+
+
+def events(block: bytes) -> Iterator[bytes]:
+    """The whole events in `block`, one by one, each with the blank line that ends it."""
+    start = 0
+    for match in _BLANK_LINE.finditer(block):
+        yield block[start : match.end()]
+        start = match.end()
 
 
 def payloads(block: bytes) -> Iterator[bytes]:

@@ -91,5 +91,7 @@ class Behaviour(Enum):
     """Some content, then a clean end without finish_reason and `[DONE]`. JSON: finish_reason is null."""
     NO_DONE = auto()
     """All content and the finish_reason, then a clean end without `[DONE]`. JSON: as OK."""
+    BAD_EVENT = auto()
+    """A few pieces, an event that is cut inside its JSON, then a good end. JSON: as BROKEN_JSON_200."""
     ERROR_MIDSTREAM = auto()
     """Some content, then an error event and a clean end. JSON: as ERROR_BODY_200."""

@@ -202,6 +202,19 @@ def _no_done(call: Call) -> Play:
     return (step for step in serve(call) if step != Body(answers.DONE))
 
 
+def _bad_event(call: Call) -> Play:
+    if not is_streamed(call):
+        yield from _broken_json(call)
+        return
+    yield from _part(call)
+    yield Body(b'data: {"choices":[{"index":0,"delta":{"con\n\n')
+    completion = completion_of(call)
+    assert completion is not None
+    for event in completion.closing():
+        yield Body(event)
+    yield Body(answers.DONE)
+
+
 def _error_midstream(call: Call) -> Play:
     if is_streamed(call):
         yield from _part(call)
@@ -265,5 +278,6 @@ _PLAYS: dict[Behaviour, Callable[[Call], Play]] = {
     Behaviour.CUT_MID_UTF8: _cut_mid_utf8,
     Behaviour.NO_FINISH: _no_finish,
     Behaviour.NO_DONE: _no_done,
+    Behaviour.BAD_EVENT: _bad_event,
     Behaviour.ERROR_MIDSTREAM: _error_midstream,
 }

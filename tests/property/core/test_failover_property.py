@@ -74,9 +74,17 @@ class Trace:
 
 
 SETUPS = [
-    ([Candidate(f"u{number}", "m", is_local=number == local) for number in range(count)], is_stream, reserve_seconds)
+    (
+        [
+            Candidate(f"u{number}", "m", is_local=number == local, prefill="hotspare" if number in resumers else None)
+            for number in range(count)
+        ],
+        is_stream,
+        reserve_seconds,
+    )
     for count in range(5)
     for local in (None, *range(count))
+    for resumers in ((), (local,), range(count))
     for is_stream in (False, True)
     for reserve_seconds in (0.0, 10.0, 30.0)
 ]
@@ -109,19 +117,24 @@ def test_every_trace_ends_in_exactly_one_terminal_action(trace: Trace) -> None:
 def test_end_follows_from_the_last_fact(trace: Trace) -> None:
     outcome = trace.last.outcome if trace.last else None
     assert not isinstance(trace.end, Finish) or (outcome is not None and outcome.is_answer)
-    assert not isinstance(trace.end, BreakOff) or trace.end.outcome is outcome
+    is_refused = trace.last is not None and trace.last.is_refused
+    assert not isinstance(trace.end, BreakOff) or is_refused or trace.end.outcome is outcome
     assert trace.is_committed or not isinstance(trace.end, BreakOff)
     assert not trace.is_committed or not isinstance(trace.end, GiveUp)
 
 
 @given(TRACES)
-def test_nothing_is_started_after_the_client_saw_something(trace: Trace) -> None:
-    assert not trace.is_committed or trace.begun[-1][0] is trace.exchanges[-1]
+def test_only_who_can_go_on_is_started_after_the_client_saw_something(trace: Trace) -> None:
+    resumed = [start for start, _ in trace.begun if start.is_resuming]
+    assert all(start.candidate.prefill for start in resumed)
+    assert [start for start, _ in trace.begun][len(trace.begun) - len(resumed) :] == resumed, "and nobody else then"
+    assert trace.is_committed or not resumed
 
 
 @given(TRACES)
 def test_nobody_is_started_after_his_time(trace: Trace) -> None:
-    assert all(now < start.limit_at <= DEADLINE_AT for start, now in trace.begun)
+    assert all(now < start.limit_at for start, now in trace.begun)
+    assert all(start.limit_at <= DEADLINE_AT for start, _ in trace.begun if not start.is_resuming)
     assert trace.is_stream or all(start.late_kind is Kind.DEADLINE for start, _ in trace.begun)
 
 
@@ -146,6 +159,8 @@ def test_candidates_are_started_in_order(trace: Trace) -> None:
 @given(TRACES)
 def test_reserve_is_kept_while_the_local_model_waits(trace: Trace) -> None:
     for start, now in trace.begun:
+        if start.is_resuming:
+            continue
         after = trace.candidates[trace.candidates.index(start.candidate) + 1 :]
         keeps_reserve = not start.is_forced and any(candidate.is_local for candidate in after)
         ends_at = DEADLINE_AT - (trace.reserve_seconds if keeps_reserve else 0.0)

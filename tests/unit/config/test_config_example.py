@@ -72,7 +72,8 @@ def test_active_upstream_has_the_defaults(config: Config) -> None:
 def test_every_key_with_a_default_is_active_unless_it_is_off(config: Config) -> None:
     active = set(document_keys(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")), FREE))
     off = {"admin", "admin.listen", "clients[].name", "clients[].key_sha256", "local.url", "local.served_model"}
-    off |= {"routes[].match", "routes[].to", "upstreams[].max_connections"}
+    off |= {"routes[].match", "routes[].to", "routes[].resume", "upstreams[].max_connections"}
+    off |= {"upstreams[].prefill", "local.prefill"}
     assert set(schema_keys(Config)) - active == off
 
 

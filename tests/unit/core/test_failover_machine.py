@@ -1,5 +1,7 @@
 """The way through the candidates, as scripts of facts."""
 
+import dataclasses
+
 import pytest
 
 from proxy.core.breaker import Refusal
@@ -103,6 +105,45 @@ def test_failure_before_content_goes_silently_to_the_next(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", NO_ANSWER)
 def test_failure_after_content_breaks_off(kind: Kind) -> None:
     assert Script(ACME, LOCAL).content().ends(kind).action == BreakOff(Outcome(kind))
+
+
+RESUMING_LOCAL = dataclasses.replace(LOCAL, prefill="hotspare")
+
+
+@pytest.mark.parametrize("kind", NO_ANSWER)
+def test_stream_that_breaks_goes_on_with_whoever_can(kind: Kind) -> None:
+    start = Script(ACME, ZEUS, RESUMING_LOCAL).content().ends(kind).start
+    assert (start.candidate, start.is_resuming, start.number) == (RESUMING_LOCAL, True, 2)
+
+
+def test_what_nobody_can_go_on_behind_breaks_off() -> None:
+    script = Script(ACME, RESUMING_LOCAL).content()
+    outcome = Outcome(Kind.CUT)
+    assert script.machine.ended(outcome, script.now, can_go_on=False) == BreakOff(outcome)
+
+
+def test_deadline_is_for_the_first_content_only() -> None:
+    start = Script(ACME, RESUMING_LOCAL).content().wait(1000).ends(Kind.STALL).start
+    assert start.limit_at == 1500 + TIMEOUTS["local"].first_content_seconds
+
+
+@pytest.mark.parametrize("kind", [Kind.CALLER_ERROR, Kind.SERVER_ERROR])
+def test_stream_breaks_off_when_the_last_who_can_go_on_does_not(kind: Kind) -> None:
+    action = Script(ACME, RESUMING_LOCAL).content().ends(Kind.CUT).ends(kind).action
+    assert action == BreakOff(Outcome(kind))
+
+
+def test_candidate_that_is_refused_while_resuming_makes_place_for_the_next() -> None:
+    zeus = dataclasses.replace(ZEUS, prefill="assistant")
+    script = Script(ACME, zeus, RESUMING_LOCAL).content().ends(Kind.CUT)
+    assert script.start.candidate == zeus
+    assert script.refused().start.candidate == RESUMING_LOCAL
+
+
+def test_stream_of_the_local_model_goes_on_when_its_process_is_back() -> None:
+    script = Script(RESUMING_LOCAL).content().ends(Kind.CUT)
+    assert (script.start.candidate, script.start.is_resuming) == (RESUMING_LOCAL, True)
+    assert script.content().ends(Kind.CUT).action == BreakOff(Outcome(Kind.CUT))
 
 
 def test_refused_candidate_is_passed_over_and_is_no_attempt() -> None:

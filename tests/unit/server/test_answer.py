@@ -165,8 +165,12 @@ def test_half_an_event_is_never_shown() -> None:
     assert (b"".join(shown), answer.broken(CUT)) == (TEXT, CUT)
 
 
-def test_error_event_is_shown() -> None:
-    assert stream(TEXT, ERROR)[1] == [TEXT, ERROR]
+@pytest.mark.parametrize("bad", [ERROR, b"data: {\n\n", b"data: <html>\n\n"])
+def test_event_that_must_not_be_shown_is_a_fault_behind_what_may_be(bad: bytes) -> None:
+    answer, shown = stream(TEXT, TEXT + bad + TEXT)
+    assert shown == [TEXT, TEXT]
+    assert answer.fault is not None
+    assert answer.remains() == (TEXT + TEXT, bad if bad is ERROR else b"")
 
 
 def test_event_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,8 +187,8 @@ VERDICTS: dict[str, tuple[Sequence[bytes], Kind]] = {
     "finished, then silent": ([TEXT, STOP, PING], Kind.OK),
     "finished, then half an event": ([TEXT, STOP, DONE[:3]], Kind.OK),
     "not finished": ([TEXT, TEXT], Kind.CUT),
-    "error event": ([TEXT, ERROR], Kind.SERVER_ERROR),
-    "error event and done": ([TEXT, ERROR, DONE], Kind.SERVER_ERROR),
+    "error event": ([TEXT, ERROR], Kind.CUT),
+    "finished, then an error event": ([TEXT, STOP, ERROR], Kind.OK),
     "the word error": ([TEXT, sse.event(b'{"choices":[{"delta":{"content":"\\"error\\""}}]}'), DONE], Kind.OK),
 }
 

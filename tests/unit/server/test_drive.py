@@ -3,11 +3,12 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import pytest
 
 from proxy.core.breaker import BreakerSettings, Permit, Refusal, State
-from proxy.core.candidates import Candidate, Need, Plan
+from proxy.core.candidates import Candidate, Need, Plan, Prefill
 from proxy.core.failover import Opening, Timeouts, Tried
 from proxy.core.health import Health, HealthPolicy, Key
 from proxy.core.outcome import Kind, Outcome
@@ -19,6 +20,7 @@ from proxy.server.reply import Reply
 from proxy.telemetry.events import AttemptEnded, Emit, Endpoint, Event, FaultCaught, Result
 from proxy.upstreams.pool import Pool
 from proxy.upstreams.upstream import Identity, Upstream
+from proxy.wire import sse
 from tests.unit.server.completions import ANSWER, DONE, ERROR, PING, ROLE, STOP, TEXT
 from tests.unit.stand_ins import (
     EVENT_STREAM,
@@ -80,6 +82,7 @@ class Trip:
         gate: FakeGate | None = None,
         body: bytes = b'{"model":"gpt-5"}',
         is_probed: bool = True,
+        prefills: Mapping[str, Prefill] = MappingProxyType({}),
         on_end: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.clock = FakeClock()
@@ -99,7 +102,8 @@ class Trip:
         self.pool = CountingPool(self.upstreams, health, self.clock, self.events.append)
         self.account = Account("req-1", Endpoint.CHAT, "POST", self.clock.now, "billing")
         candidates = tuple(
-            Candidate(name, "small" if name == "local" else "gpt-5", name == "local", _losses(name)) for name in names
+            Candidate(name, "small" if name == "local" else "gpt-5", name == "local", _losses(name), prefills.get(name))
+            for name in names
         )
         opening = Opening(
             candidates,
@@ -329,7 +333,102 @@ def test_stream_that_has_finished_is_whole_however_its_connection_ends() -> None
     trip = begun(is_stream=True)
     trip.streams("acme", TEXT, STOP)
     trip.fails("acme", Kind.CUT)
-    assert (trip.stream, trip.account.result) == ((TEXT + STOP, True), Result.ANSWERED)
+    assert (trip.stream, trip.account.result) == ((TEXT + STOP + b"data: [DONE]\n\n", True), Result.ANSWERED)
+
+
+# ---- streams that go on elsewhere
+
+ASKED = b'{"model":"gpt-5","messages":[],"stream":true}'
+WORDS = {word: sse.event(f'{{"choices":[{{"index":0,"delta":{{"content":"{word}"}}}}]}}'.encode()) for word in "abcd"}
+
+
+def resuming(*names: str, body: bytes = ASKED) -> Trip:
+    prefills: dict[str, Prefill] = {"zeus": "assistant", "local": "hotspare"}
+    trip = Trip(is_stream=True, names=("acme", *names), prefills=prefills, body=body)
+    trip.drive.begin()
+    return trip
+
+
+def texts(payload: bytes) -> str:
+    chunks = [json.loads(data) for data in sse.payloads(payload) if data != b"[DONE]"]
+    return "".join(choice["delta"].get("content", "") for chunk in chunks for choice in chunk["choices"])
+
+
+def test_stream_that_breaks_goes_on_with_the_local_model() -> None:
+    trip = resuming("local")
+    trip.streams("acme", WORDS["a"] + WORDS["b"])
+    trip.fails("acme", Kind.CUT)
+    assert json.loads(trip.at("local").body)["delivered_text"] == "ab"
+    trip.streams("local", ROLE, WORDS["c"], WORDS["d"] + STOP + DONE).end()
+    payload, is_ended = trip.stream
+    assert (texts(payload), is_ended, payload.count(DONE), trip.ended) == ("abcd", True, 1, [200])
+    assert (trip.account.result, trip.account.upstream, trip.account.resumed_by) == (Result.ANSWERED, "acme", "local")
+    assert trip.kinds == [("acme", Kind.CUT), ("local", Kind.OK)]
+
+
+@pytest.mark.parametrize("bad", [ERROR, b"data: {\n\n"], ids=["error event", "no JSON"])
+def test_event_that_must_not_be_seen_is_not_and_somebody_goes_on(bad: bytes) -> None:
+    trip = resuming("local")
+    trip.streams("acme", WORDS["a"], WORDS["b"] + bad + DONE)
+    trip.streams("local", WORDS["c"], STOP, DONE).end()
+    assert (texts(trip.stream[0]), trip.account.result) == ("abc", Result.ANSWERED)
+    assert bad not in trip.stream[0]
+
+
+def test_stream_that_breaks_twice_goes_on_twice() -> None:
+    trip = resuming("zeus", "local")
+    trip.streams("acme", WORDS["a"])
+    trip.fails("acme", Kind.RESET)
+    assert json.loads(trip.at("zeus").body)["messages"] == [{"role": "assistant", "content": "a"}]
+    trip.streams("zeus", WORDS["b"])
+    trip.deadlines.advance(Timeouts().stall_seconds)
+    assert json.loads(trip.at("local").body)["delivered_text"] == "ab"
+    trip.streams("local", WORDS["c"], STOP, DONE).end()
+    assert texts(trip.stream[0]) == "abc"
+
+
+def test_stream_with_which_nobody_goes_on_breaks_off_without_an_end() -> None:
+    trip = resuming("local")
+    trip.streams("acme", WORDS["a"])
+    trip.fails("acme", Kind.CUT)
+    trip.at("local").answer(b'{"error":{}}', status=400)
+    assert b"upstream_stream_broken" in trip.stream[0]
+    assert (DONE in trip.stream[0], trip.account.result, trip.ended) == (False, Result.BROKEN_OFF, [200])
+
+
+def test_tool_call_that_breaks_is_not_gone_on_with_as_text() -> None:
+    trip = resuming("local")
+    call_event = sse.event(b'{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0}]}}]}')
+    trip.streams("acme", call_event)
+    trip.fails("acme", Kind.CUT)
+    assert (trip.account.result, trip.upstreams["local"].transport.dispatched) == (Result.BROKEN_OFF, [])
+
+
+def test_prompt_that_a_convention_cannot_continue_goes_to_the_next() -> None:
+    trip = resuming("zeus", "local", body=b'{"model":"gpt-5","prompt":[1,2],"stream":true}')
+    trip.streams("acme", WORDS["a"])
+    trip.fails("acme", Kind.CUT)
+    assert json.loads(trip.at("local").body)["delivered_text"] == "a"
+    assert trip.upstreams["zeus"].transport.dispatched == []
+
+
+def test_client_that_does_not_read_stops_whoever_goes_on() -> None:
+    trip = resuming("local")
+    trip.streams("acme", WORDS["a"])
+    trip.drive.pause()
+    trip.fails("acme", Kind.CUT)
+    assert trip.streams("local", WORDS["b"]).asked == ["pause"]
+    trip.drive.resume()
+    assert trip.at("local").asked == ["pause", "resume"]
+
+
+def test_client_that_leaves_frees_whoever_goes_on() -> None:
+    trip = resuming("local")
+    trip.streams("acme", WORDS["a"])
+    trip.fails("acme", Kind.CUT)
+    trip.drive.client_gone()
+    assert trip.at("local").is_over
+    assert trip.account.result is Result.CLIENT_GONE
 
 
 def test_event_of_the_attempt_has_its_times_and_its_phases() -> None:

@@ -1,9 +1,10 @@
 """What one event amounts to, how a stream had ended, and whether an answer is whole."""
 
+import msgspec
 import pytest
 
 from proxy.wire import completion, sse
-from proxy.wire.completion import Ending, Glance
+from proxy.wire.completion import Glance
 
 NOTHING = Glance()
 CONTENT = Glance(has_content=True)
@@ -81,25 +82,43 @@ def test_content_of_any_choice_is_content() -> None:
 
 
 @pytest.mark.parametrize(
-    ("events", "ending"),
+    ("events", "is_finished"),
     [
-        pytest.param([TEXT, STOP, USAGE, b"[DONE]"], Ending.WELL, id="all that OpenAI sends"),
-        pytest.param([TEXT, STOP], Ending.WELL, id="no [DONE]"),
-        pytest.param([TEXT, b"[DONE]"], Ending.WELL, id="no finish_reason"),
-        pytest.param([ROLE, TEXT, TEXT], Ending.UNFINISHED, id="cut"),
-        pytest.param([TEXT, USAGE], Ending.UNFINISHED, id="usage is no end"),
-        pytest.param([TEXT, ERROR_EVENT], Ending.WITH_ERROR, id="error"),
-        pytest.param([TEXT, ERROR_EVENT, b"[DONE]"], Ending.WITH_ERROR, id="[DONE] does not mend an error"),
-        pytest.param([], Ending.UNFINISHED, id="nothing"),
+        pytest.param([TEXT, STOP, USAGE, b"[DONE]"], True, id="all that OpenAI sends"),
+        pytest.param([TEXT, STOP], True, id="no [DONE]"),
+        pytest.param([TEXT, b"[DONE]"], True, id="no finish_reason"),
+        pytest.param([ROLE, TEXT, TEXT], False, id="cut"),
+        pytest.param([TEXT, USAGE], False, id="usage is no end"),
+        pytest.param([], False, id="nothing"),
     ],
 )
-def test_ending_of_a_closed_stream(events: list[bytes], ending: Ending) -> None:
-    assert completion.ending([sse.event(data) for data in events]) is ending
+def test_end_of_a_closed_stream(events: list[bytes], is_finished: bool) -> None:
+    assert completion.is_finished([sse.event(data) for data in events]) is is_finished
 
 
 def test_several_events_in_one_block_are_all_judged() -> None:
-    block = b"".join(map(sse.event, [TEXT, STOP, b"[DONE]"]))
-    assert completion.ending([block, b": ping\n\n"]) is Ending.WELL
+    block = b"".join(map(sse.event, [TEXT, STOP]))
+    assert completion.is_finished([block, b": ping\n\n"])
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r"], ids=repr)
+@pytest.mark.parametrize("bad", [ERROR_EVENT, b'{"choices":[{"delta":{"con', b"<html>", b"null"], ids=repr)
+def test_events_before_a_bad_one_are_sound(bad: bytes, end: bytes) -> None:
+    good = b"".join(b"data: " + data + end for data in (TEXT, USAGE, STOP))
+    block = good + b"data: " + bad + end + b"data: " + TEXT + end
+    assert not completion.seems_sound(block)
+    assert completion.end_of_sound(block) == len(good)
+    assert completion.end_of_sound(good) == len(good)
+
+
+def test_usual_events_need_no_closer_look() -> None:
+    assert completion.seems_sound(b"".join(map(sse.event, [ROLE, TEXT, STOP, USAGE])))
+
+
+@pytest.mark.parametrize("text", ["{", "}", '"error"', "data: {", "\\n\\n"])
+def test_odd_text_is_sound_when_looked_at(text: str) -> None:
+    event = sse.event(msgspec.json.encode({"choices": [{"index": 0, "delta": {"content": text}}]}))
+    assert completion.end_of_sound(event) == len(event)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,74 @@
+"""A request to go on behind a text, in every convention."""
+
+import json
+from typing import Any
+
+import pytest
+
+from proxy.wire.continuation import choices, continued
+from proxy.wire.stitch import Unstitchable
+
+USER = {"role": "user", "content": "Hi"}
+CHAT: dict[str, Any] = {"model": "m", "messages": [USER], "n": 2, "temperature": 0.10}
+TEXT: dict[str, Any] = {"model": "m", "prompt": "Once"}
+HALF = {"role": "assistant", "content": "Hel"}
+
+
+def asked(body: dict[str, Any], prefill: str, text: str = "Hel") -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(continued(json.dumps(body).encode(), prefill, text))
+    return result
+
+
+@pytest.mark.parametrize(
+    ("prefill", "change"),
+    [
+        ("hotspare", {"delivered_text": "Hel"}),
+        ("assistant", {"messages": [USER, HALF]}),
+        ("prefix", {"messages": [USER, {**HALF, "prefix": True}]}),
+        (
+            "vllm",
+            {"messages": [USER, HALF], "add_generation_prompt": False, "continue_final_message": True},
+        ),
+    ],
+)
+def test_chat_says_where_to_go_on_and_asks_for_one_answer(prefill: str, change: dict[str, Any]) -> None:
+    rest = {name: value for name, value in CHAT.items() if name != "n"}
+    assert asked(CHAT, prefill) == {**rest, **change}
+
+
+@pytest.mark.parametrize("prefill", ["assistant", "prefix", "vllm"])
+@pytest.mark.parametrize("prompt", ["Once", ["Once"]])
+def test_text_goes_on_behind_the_prompt(prefill: str, prompt: object) -> None:
+    assert asked({"model": "m", "prompt": prompt}, prefill, " upon")["prompt"] == "Once upon"
+
+
+def test_our_own_server_keeps_prompt_and_text_apart() -> None:
+    assert asked(TEXT, "hotspare", " upon") == {**TEXT, "delivered_text": " upon"}
+
+
+@pytest.mark.parametrize("prefill", ["assistant", "prefix", "vllm"])
+def test_where_no_text_came_yet_nothing_is_prefilled(prefill: str) -> None:
+    assert asked(CHAT, prefill, "")["messages"] == [USER]
+
+
+@pytest.mark.parametrize("prompt", [[1, 2, 3], ["a", "b"], None, [[1], [2]]])
+def test_prompt_that_is_not_one_text_cannot_be_continued(prompt: object) -> None:
+    with pytest.raises(Unstitchable):
+        asked({"model": "m", "prompt": prompt}, "assistant")
+
+
+def test_other_values_keep_their_bytes() -> None:
+    body = b'{"model":"m","messages":[{"role":"user","content":"\\u00e9"}],"temperature":1.00}'
+    sent = continued(body, "assistant", "é")
+    assert b'"temperature":1.00' in sent
+    assert b'{"role":"user","content":"\\u00e9"}' in sent
+
+
+@pytest.mark.parametrize(("body", "count"), [(b"{}", 1), (b'{"n":null}', 1), (b'{"n":3}', 3)])
+def test_number_of_answers(body: bytes, count: int) -> None:
+    assert choices(body) == count
+
+
+def test_number_of_answers_may_be_nonsense() -> None:
+    with pytest.raises(Unstitchable):
+        choices(b'{"n":"many"}')

@@ -1,0 +1,131 @@
+"""Two streams made into one: nothing twice, nothing lost, one of everything."""
+
+import json
+from typing import Any
+
+import pytest
+
+from proxy.wire import sse
+from proxy.wire.stitch import Stitch, Unstitchable
+
+ORIGIN = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 17, "model": "gpt-5"}
+OTHER = {"id": "chatcmpl-2", "object": "chat.completion.chunk", "created": 99, "model": "small"}
+TEXTS = (
+    "Hello, world! It's a test.",
+    "日本語のテキスト、漢字とかな。",
+    "👩‍👩‍👧‍👦 🇫🇷 e\u0301 — ok",
+    'def f(x):\n\treturn {"a": [x, "\\n"]}  # {',
+    '{"name": "Zoë", "tags": ["a", "b"]}',
+    "  spaces  at   both ends  ",
+)
+
+
+def chunk(head: dict[str, Any], delta: dict[str, Any], finish: str | None = None, index: int = 0) -> bytes:
+    choice = {"index": index, "delta": delta, "finish_reason": finish}
+    return sse.event(json.dumps({**head, "choices": [choice]}, ensure_ascii=False).encode())
+
+
+def stream(head: dict[str, Any], text: str) -> bytes:
+    """The role, the text character by character, the end."""
+    pieces = b"".join(chunk(head, {"content": character}) for character in text)
+    return chunk(head, {"role": "assistant", "content": ""}) + pieces
+
+
+def chunks(data: bytes) -> list[dict[str, Any]]:
+    return [json.loads(each) for each in sse.payloads(data) if each != b"[DONE]"]
+
+
+def said(data: bytes) -> str:
+    deltas = [choice["delta"] for each in chunks(data) for choice in each["choices"]]
+    return "".join(delta.get("content") or "" for delta in deltas)
+
+
+END = chunk(OTHER, {}, "stop") + b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_is_whole_wherever_it_was_cut(text: str) -> None:
+    for cut in range(len(text) + 1):
+        delivered = stream(ORIGIN, text[:cut])
+        stitch = Stitch(delivered, 1)
+        assert stitch.text == text[:cut]
+        assert said(delivered + stitch.take(stream(OTHER, text[cut:]) + END)) == text
+
+
+def test_whole_is_one_stream() -> None:
+    delivered = stream(ORIGIN, "Hel")
+    whole = delivered + Stitch(delivered, 1).take(stream(OTHER, "lo") + END)
+    seen = chunks(whole)
+    assert {(each["id"], each["created"], each["object"]) for each in seen} == {
+        ("chatcmpl-1", 17, "chat.completion.chunk")
+    }
+    roles = [choice["delta"]["role"] for each in seen for choice in each["choices"] if "role" in choice["delta"]]
+    assert roles == ["assistant"]
+    ends = [choice["finish_reason"] for each in seen for choice in each["choices"] if choice["finish_reason"]]
+    assert ends == ["stop"]
+    assert whole.count(b"[DONE]") == 1
+
+
+def test_model_is_the_one_that_wrote_the_chunk() -> None:
+    delivered = stream(ORIGIN, "Hel")
+    joined = Stitch(delivered, 1).take(stream(OTHER, "lo"))
+    assert {each["model"] for each in chunks(joined)} == {"small"}
+
+
+def test_second_break_is_stitched_like_the_first() -> None:
+    stitch = Stitch(stream(ORIGIN, "one "), 1)
+    stitch.take(stream(OTHER, "two "))
+    assert (stitch.text, stitch.is_open) == ("one two ", True)
+
+
+def test_nothing_is_open_behind_the_finish() -> None:
+    stitch = Stitch(stream(ORIGIN, "one "), 1)
+    stitch.take(END)
+    assert not stitch.is_open
+
+
+def test_usage_of_the_continuation_is_the_whole_streams() -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}
+    joined = Stitch(stream(ORIGIN, "Hel"), 1).take(
+        sse.event(json.dumps({**OTHER, "choices": [], "usage": usage}).encode())
+    )
+    [last] = chunks(joined)
+    assert (last["usage"], last["choices"], last["id"]) == (usage, [], "chatcmpl-1")
+
+
+def test_text_completions_are_stitched_too() -> None:
+    def piece(name: str, text: str) -> bytes:
+        return sse.event(
+            json.dumps({"id": name, "choices": [{"index": 0, "text": text, "finish_reason": None}]}).encode()
+        )
+
+    stitch = Stitch(piece("cmpl-1", "one"), 1)
+    [joined] = chunks(stitch.take(piece("cmpl-2", " two")))
+    assert (joined["id"], joined["choices"][0]["text"], stitch.text) == ("cmpl-1", " two", "one two")
+
+
+def test_of_several_answers_the_open_one_goes_on_under_its_index() -> None:
+    delivered = chunk(ORIGIN, {"content": "a"}, index=0) + chunk(ORIGIN, {"content": "b"}, index=1)
+    delivered += chunk(ORIGIN, {}, "stop", index=0)
+    stitch = Stitch(delivered, 2)
+    [joined] = chunks(stitch.take(chunk(OTHER, {"content": "c"})))
+    assert (stitch.text, joined["choices"][0]["index"]) == ("bc", 1)
+
+
+@pytest.mark.parametrize(
+    ("delivered", "choices"),
+    [
+        pytest.param(stream(ORIGIN, "a"), 2, id="two answers are open"),
+        pytest.param(stream(ORIGIN, "a") + chunk(ORIGIN, {}, "stop"), 1, id="none is open"),
+        pytest.param(chunk(ORIGIN, {"tool_calls": [{"index": 0}]}), 1, id="a tool is being called"),
+        pytest.param(b"data: {]\n\n", 1, id="what was delivered is no JSON"),
+    ],
+)
+def test_what_cannot_be_gone_on_with_is_told(delivered: bytes, choices: int) -> None:
+    with pytest.raises(Unstitchable):
+        Stitch(delivered, choices)
+
+
+def test_broken_continuation_is_told() -> None:
+    with pytest.raises(Unstitchable):
+        Stitch(stream(ORIGIN, "a"), 1).take(b'data: {"choices":[{}\n\n')
