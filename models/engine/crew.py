@@ -26,7 +26,7 @@ _PAIRS: Final = 3
 _SIMILAR: Final = 1.25
 """Steps whose numbers of tokens differ by more than this factor are not compared."""
 
-_REST_SECONDS: Final = (2.0, 32.0)
+_REST_SECONDS: Final = (2.0, 60.0)
 """Computing time between two trials: at first, and at most."""
 
 _SHOCK: Final = 3.0
@@ -34,6 +34,9 @@ _SHOCK: Final = 3.0
 
 _CALM_SECONDS: Final = 1.0
 """Not so soon after the last trial, though."""
+
+_FEW_TOKENS: Final = 64
+"""Steps of more read prompts, and are long: a trial on them would cost more than it gains."""
 
 _MEMORY: Final = 0.1
 _STRIDES: Final = (Fraction(3, 4), Fraction(4, 3), Fraction(1, 2), Fraction(2))
@@ -78,7 +81,7 @@ class Crew:
         self._usual_seconds[kind] += _MEMORY * (seconds - usual)
         self._rested_seconds += seconds
         is_shock = seconds > _SHOCK * usual and self._rested_seconds > _CALM_SECONDS
-        return is_shock or self._rested_seconds >= self._rest_seconds
+        return tokens <= _FEW_TOKENS and (is_shock or self._rested_seconds >= self._rest_seconds)
 
     def _other(self) -> int:
         """The next size to try; there is one."""

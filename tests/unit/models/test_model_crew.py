@@ -75,6 +75,13 @@ def test_many_cores_are_left_in_strides() -> None:
     assert len(seen) > 4
 
 
+def test_reading_of_long_prompts_is_no_time_for_trials() -> None:
+    crew = Crew(2)
+    work(crew, 1000, lambda threads: 2.0 / threads, tokens=300)
+    seen = {crew.threads for _ in range(100) if not crew.observe(300, 1.0)}
+    assert seen == {2}
+
+
 def test_equally_fast_is_no_reason_to_change() -> None:
     crew = Crew(8)
     work(crew, 2000, lambda _threads: 0.1)
