@@ -319,6 +319,7 @@ class Hotspare:
             body_timeout_seconds=limits.body_timeout_seconds,
             deadline_seconds=limits.deadline_seconds,
             local_reserve_seconds=limits.local_reserve_seconds,
+            hedges=self._config.local is not None and self._config.local.hedge,
             timeouts=self._timeouts,
             clients=tuple(Client(client.name, bytes.fromhex(client.key_sha256)) for client in self._config.clients),
         )

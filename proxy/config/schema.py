@@ -130,6 +130,8 @@ class LocalSettings:
     """How much of it is there while the upstreams are well."""
     prime: bool = True
     """Whether frequent system prompts are read before somebody needs the answer."""
+    hedge: bool = True
+    """Whether it starts beside an upstream that is oddly silent."""
     canary_seconds: CanarySeconds = 300.0
     """A token is generated so often, to see that it still can; None for never."""
     timeouts: Timeouts = LOCAL_TIMEOUTS

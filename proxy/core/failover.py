@@ -9,12 +9,20 @@ The driver (server/drive.py) performs one action, then tells the machine what ca
 sent to the client, so every failure is silent. After it the client holds half an answer: whoever comes next has to go
 on behind it. Only candidates that know how are asked, and when none is left BreakOff says so.
 
+An upstream that is silent for long gets an understudy: the local model starts beside it, and its answer is kept back.
+The client asked for the other one, which has until its limit to answer. When it fails, or its time is over, the
+understudy takes its place with all that it has said by then, so that the wait was not for nothing.
+
+    Start ─▶ overdue ─▶ Start(is_hedge) ─▶ hedge_shows ─┬─ the first one shows content ─▶ Commit, drop the understudy
+                                                        └─ it fails, or has to yield ───▶ Promote the understudy
+
 One deadline bounds everything up to the commit. Part of it is kept back for the local model: a cloud that is silent to
 the end must not take with it the time in which the local model would have answered.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import msgspec
 
@@ -32,11 +40,14 @@ class Timeouts:
         in the slow outages on record (2024-12-04, 2025-06-10) it took 30-40 s. 10 s parts the two.
     stall: between contents of a running stream. Healthy models pause for less than 2 s; reasoning ones send
         (empty) deltas while they think.
+    answer: of an unstreamed request, to all of its answer, where the local model has one by then. A thousand tokens
+        take a cloud 10-20 s.
     """
 
     connect_seconds: float = 2.0
     first_content_seconds: float = 10.0
     stall_seconds: float = 15.0
+    answer_seconds: float = 30.0
 
 
 class Start(msgspec.Struct, frozen=True, gc=False):
@@ -54,11 +65,35 @@ class Start(msgspec.Struct, frozen=True, gc=False):
     """Panic: every candidate was refused or failed, so this one is tried although its breaker is open."""
     is_resuming: bool = False
     """The client has half an answer: go on behind it."""
+    is_hedge: bool = False
+    """Beside the one that runs: keep back what it says."""
+    hedge_at: float = inf
+    """If it is silent until then, say that it is overdue."""
+    yield_at: float = inf
+    """If an unstreamed answer is not there by then, say that it has to yield."""
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
     """Send the client what was held back, and all that follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Do nothing until the next fact."""
+
+
+WAIT = Wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """The understudy is the running attempt from now on, with all that it has said. The other one, if it still runs,
+    was too slow.
+    """
+
+
+PROMOTE = Promote()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +131,13 @@ class GiveUp:
     retry_after_seconds: float
 
 
-Action = Start | Commit | Finish | BreakOff | GiveUp
+Action = Start | Commit | Wait | Promote | Finish | BreakOff | GiveUp
 
 DEFAULT_RETRY_AFTER_SECONDS = 5.0
 """When nothing says when. About the time in which a killed model server is back."""
 
 _FIRST_CONTENT_TIMEOUT = Kind.FIRST_CONTENT_TIMEOUT
+_HEDGE_SHARE = 4
 _WORTH_REPEATING = frozenset({Kind.CONNECT, Kind.RESET, Kind.CUT})
 
 
@@ -123,6 +159,7 @@ class Opening:
         deadline_seconds: float,
         deadline_kind: Kind,
         local_reserve_seconds: float,
+        hedges: bool = False,
     ) -> None:
         self.deadline_seconds = deadline_seconds
 
@@ -134,6 +171,7 @@ class Opening:
                 deadline_at=began_at + deadline_seconds,
                 deadline_kind=deadline_kind,
                 local_reserve_seconds=local_reserve_seconds,
+                hedges=hedges,
             )
 
         self.make = make
@@ -152,6 +190,8 @@ class Opening:
             first.limit_at + now,
             first.stall_seconds,
             first.late_kind,
+            hedge_at=first.hedge_at + now,
+            yield_at=first.yield_at + now,
         )
 
 
@@ -165,11 +205,19 @@ class Failover:
     deadline_at: float
     deadline_kind: Kind
     local_reserve_seconds: float
+    hedges: bool = False
+    """Whether the local model may start beside a silent upstream."""
     tried: tuple[Tried, ...] = ()
     """Who did not answer so far, in order."""
     _begun: int = 0
     """How many of the candidates have had their turn."""
     _running: Start | None = None
+    _hedge: Start | None = None
+    """The understudy, while it runs or has its answer."""
+    _hedge_shows: bool = False
+    _has_hedged: bool = False
+    _must_yield: bool = False
+    """The time of whoever runs is over as soon as the understudy shows something."""
     _again: Candidate | None = None
     """The candidate whose turn comes once more."""
     _refused: tuple[Candidate, ...] = ()
@@ -196,9 +244,42 @@ class Failover:
         return self._next(now)
 
     def content(self) -> Action:
-        """The running attempt shows its first content."""
+        """The running attempt shows its first content. Of an understudy nothing is needed any more."""
         self._is_committed = True
+        self._hedge = None
+        self._hedge_shows = False
         return Commit()
+
+    def overdue(self, now: float) -> Action:
+        """The running attempt is silent, and it is past its `hedge_at`."""
+        local = self._find_understudy()
+        if local is None or self._running is None:
+            return WAIT
+        start = self._start(local, now, is_hedge=True)
+        if start.limit_at <= now:
+            return WAIT
+        self._has_hedged = True
+        self._hedge = start
+        self.attempts += 1
+        return start
+
+    def must_yield(self) -> Action:
+        """The running attempt is past its `yield_at`."""
+        self._must_yield = True
+        return self._promote(Kind.SLOW) if self._hedge_shows else WAIT
+
+    def hedge_shows(self) -> Action:
+        """The understudy has content, or its whole answer."""
+        self._hedge_shows = True
+        return self._promote(Kind.SLOW) if self._must_yield else WAIT
+
+    def hedge_failed(self, kind: Kind, status: int | None = None) -> Action:
+        """There will be nothing from the understudy."""
+        if self._hedge is not None:
+            self.tried += (Tried(self._hedge.candidate.upstream, kind, status),)
+            self._hedge = None
+            self._hedge_shows = False
+        return WAIT
 
     def ended(self, outcome: Outcome, now: float, *, can_go_on: bool = True) -> Action:
         """The running attempt is over. `can_go_on`: what the client has by now is something to go on behind."""
@@ -214,7 +295,7 @@ class Failover:
         if self._is_worth_repeating(start, outcome):
             self._has_repeated = True
             self._again = start.candidate
-        return self._next(now)
+        return self._promote() if self._hedge_shows else self._next(now)
 
     def _is_worth_repeating(self, start: Start, outcome: Outcome) -> bool:
         """The local model's process died under the request. Its supervisor starts another at once, and there is nobody
@@ -246,6 +327,8 @@ class Failover:
                 self.attempts += 1
                 return start
             self.tried += (Tried(candidate.upstream, self.deadline_kind),)
+        if self._hedge is not None:
+            return self._promote()
         return BreakOff(self._broken) if self._is_committed and self._broken else self._panic(now)
 
     def _take_candidate(self) -> Candidate | None:
@@ -255,9 +338,24 @@ class Failover:
         while self._begun < len(self.candidates):
             self._begun += 1
             candidate = self.candidates[self._begun - 1]
+            if self._has_hedged and candidate.is_local and not self._is_committed:
+                continue
             if not self._is_committed or candidate.prefill:
                 return candidate
         return None
+
+    def _find_understudy(self) -> Candidate | None:
+        if self._has_hedged or self._is_committed:
+            return None
+        return next((candidate for candidate in self.candidates[self._begun :] if candidate.is_local), None)
+
+    def _promote(self, kind: Kind | None = None) -> Action:
+        """`kind`: how the attempt is called that still runs."""
+        if self._running is not None and kind is not None:
+            self.tried += (Tried(self._running.candidate.upstream, kind),)
+        self._running, self._hedge = self._hedge, None
+        self._hedge_shows = False
+        return PROMOTE
 
     def _panic(self, now: float) -> Action:
         """Everyone who was asked failed. A breaker's refusal is a forecast, not a fact: try the best one refused."""
@@ -268,15 +366,14 @@ class Failover:
             return start
         return GiveUp(self.tried, self._retry_after_seconds(now))
 
-    def _start(self, candidate: Candidate, now: float, is_forced: bool = False) -> Start:
+    def _start(self, candidate: Candidate, now: float, *, is_forced: bool = False, is_hedge: bool = False) -> Start:
         timeouts = self.timeouts[candidate.upstream]
         if self._is_committed:
             return self._resume(candidate, timeouts, now)
         limit_at, late_kind = self.deadline_at, self.deadline_kind
-        for other in self.candidates[self._begun :]:
-            if other.is_local:
-                limit_at -= self.local_reserve_seconds
-                break
+        has_reserve = not candidate.is_local and any(other.is_local for other in self.candidates[self._begun :])
+        if has_reserve:
+            limit_at -= self.local_reserve_seconds
         if self.is_stream and now + timeouts.first_content_seconds < limit_at:
             limit_at, late_kind = now + timeouts.first_content_seconds, _FIRST_CONTENT_TIMEOUT
         return Start(
@@ -287,7 +384,15 @@ class Failover:
             timeouts.stall_seconds,
             late_kind,
             is_forced,
+            is_hedge=is_hedge,
+            hedge_at=now + self._patience_seconds(timeouts) if self.hedges and has_reserve else inf,
+            yield_at=now + timeouts.answer_seconds if self.hedges and has_reserve and not self.is_stream else inf,
         )
+
+    def _patience_seconds(self, timeouts: Timeouts) -> float:
+        """How much silence is odd: a part of what is too much, so that the local model has its first words by then."""
+        limit_seconds = timeouts.first_content_seconds if self.is_stream else timeouts.answer_seconds
+        return limit_seconds / _HEDGE_SHARE
 
     def _resume(self, candidate: Candidate, timeouts: Timeouts, now: float) -> Start:
         """The deadline was for the first content, which the client has."""

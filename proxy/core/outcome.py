@@ -31,6 +31,8 @@ class Kind(Word):
     RATE_LIMITED = "rate_limited"
     OUR_KEY = "our_key"
     BAD_ANSWER = "bad_answer"
+    SLOW = "slow"
+    NOT_NEEDED = "not_needed"
     DEADLINE = "deadline"
     CLIENT_DEADLINE = "client_deadline"
     UNAVAILABLE = "unavailable"
@@ -68,6 +70,10 @@ WEIGHTS: Mapping[Kind, Weight] = MappingProxyType(
         Kind.RATE_LIMITED: Weight.SOFT,
         Kind.OUR_KEY: Weight.HARD,
         Kind.BAD_ANSWER: Weight.HARD,
+        # It was given three times what such an answer usually takes, and somebody else had one by then.
+        Kind.SLOW: Weight.HARD,
+        # Another one answered first.
+        Kind.NOT_NEEDED: Weight.NOTHING,
         Kind.DEADLINE: Weight.HARD,
         # A client that waits for three seconds at most must not close an upstream for those that wait for sixty.
         Kind.CLIENT_DEADLINE: Weight.NOTHING,

@@ -60,6 +60,14 @@ class Listener(Protocol):
         """It is over; `body` is the answer where a whole one came."""
         ...
 
+    def overdue(self, attempt: "Attempt") -> None:
+        """It is silent, past its start's `hedge_at`."""
+        ...
+
+    def must_yield(self, attempt: "Attempt") -> None:
+        """It has no answer, past its start's `yield_at`."""
+        ...
+
     def fault(self, attempt: "Attempt", error: Exception) -> None:
         """It is over because something failed on our side: a mistake of ours, or RequestInvalid."""
         ...
@@ -74,7 +82,7 @@ class Attempt:
     permit: Permit
     _upstream: Upstream
     question: Question
-    _listener: Listener
+    listener: Listener
     _facilities: Facilities
     began_at: float = 0.0
     limit_at: float = inf
@@ -108,7 +116,7 @@ class Attempt:
         Raises RequestInvalid. The listener hears nothing before this has returned.
         """
         self.began_at = self._facilities.clock.monotonic()
-        self.limit_at = self.start.limit_at
+        self.limit_at = min(self.start.hedge_at, self.start.limit_at)
         self._facilities.deadlines.watch(self)
         if self._upstream.is_ready:
             self._send(extra)
@@ -191,8 +199,18 @@ class Attempt:
         self._break(outcome)
 
     def expire(self) -> None:
-        """Its time is up."""
-        self._break(Outcome(Kind.STALL if self._is_committed else self.start.late_kind, self._status))
+        """Its time is up, or it is time for the next step."""
+        now, start = self._facilities.clock.monotonic(), self.start
+        if self._is_committed or start.limit_at <= now:
+            self._break(Outcome(Kind.STALL if self._is_committed else start.late_kind, self._status))
+            return
+        must_yield = start.yield_at <= now
+        self.limit_at = start.limit_at if must_yield else min(start.yield_at, start.limit_at)
+        self._facilities.deadlines.watch(self)
+        if must_yield:
+            self.listener.must_yield(self)
+        else:
+            self.listener.overdue(self)
 
     # ----
 
@@ -239,11 +257,11 @@ class Attempt:
             self._is_committed = True
             self.first_content_at = self._facilities.clock.monotonic()
             self.limit_at = self.first_content_at + self.start.stall_seconds
-            self._listener.content(self, block)
+            self.listener.content(self, block)
             return
         if self.limit_at != inf and not answer.is_keep_alive:
             self.limit_at = self._facilities.clock.monotonic() + self.start.stall_seconds
-        self._listener.block(block)
+        self.listener.block(block)
 
     def _break(self, outcome: Outcome) -> None:
         if self._is_over:
@@ -262,7 +280,7 @@ class Attempt:
         else:
             self._close()
             self._upstream.note(outcome)
-        self._listener.ended(self, outcome, body)
+        self.listener.ended(self, outcome, body)
 
     def _look_back(self, answer: StreamAnswer, outcome: Outcome) -> None:
         if outcome is OK or outcome.kind is Kind.OK:
@@ -272,7 +290,7 @@ class Attempt:
 
     def _fault(self, error: Exception) -> None:
         self._close()
-        self._listener.fault(self, error)
+        self.listener.fault(self, error)
 
     def _close(self) -> None:
         self._is_over = True

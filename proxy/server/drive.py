@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from proxy.core.breaker import Permit, Refusal
 from proxy.core.candidates import Plan
-from proxy.core.failover import FINISH, Action, BreakOff, Failover, GiveUp, Opening, Start
+from proxy.core.failover import FINISH, Action, BreakOff, Failover, GiveUp, Opening, Promote, Start, Wait
 from proxy.core.health import Key
 from proxy.core.outcome import OK, Kind, Outcome
 from proxy.errors import RequestInvalid
@@ -18,6 +18,7 @@ from proxy.server.account import CLIENT_GONE, Account
 from proxy.server.attempt import Attempt, Facilities, Question
 from proxy.server.reply import Reply
 from proxy.server.response import FAULT_MESSAGE, OwnAnswer, answer_lines, error_answer, refusal, unavailable
+from proxy.server.understudy import Understudy
 from proxy.telemetry.events import AttemptEnded, Emit, FaultCaught, Result
 from proxy.upstreams.pool import Pool
 from proxy.upstreams.transport import AttemptFailed
@@ -55,6 +56,8 @@ class Drive:
     _machine: Failover | None = None
     """Made when something goes otherwise than well."""
     _attempt: Attempt | None = None
+    """The one that the client waits for."""
+    _understudy: Understudy | None = None
     _stitch: Stitch | None = None
     """Once a stream that the client sees has broken."""
     _last_words: bytes = b""
@@ -75,6 +78,7 @@ class Drive:
         """The client has left: free the upstream at once."""
         if self._is_over:
             return
+        self._dismiss(Kind.CLIENT_GONE)
         if (attempt := self._attempt) is not None:
             attempt.cancel()
             self._report(attempt, Outcome(Kind.CLIENT_GONE))
@@ -99,6 +103,7 @@ class Drive:
         """From here on the client sees what comes."""
         if self._machine is not None:
             self._machine.content()
+            self._dismiss()
         self._means.pool.first_content(attempt.permit)
         if attempt.start.is_resuming:
             self._go_on(attempt, held)
@@ -137,9 +142,34 @@ class Drive:
 
     def fault(self, attempt: Attempt, error: Exception) -> None:
         """A mistake of ours, or of the client's that only showed now."""
+        self._dismiss()
         if self._attempt is attempt:
             self._report(attempt, Outcome(Kind.CLIENT_GONE))
         self._fail(error)
+
+    def overdue(self, attempt: Attempt) -> None:  # noqa: ARG002 - a Listener's signature
+        """It is oddly silent."""
+        machine = self._machine or self._make_machine()
+        self._perform(machine.overdue(self._means.now()))
+
+    def must_yield(self, attempt: Attempt) -> None:  # noqa: ARG002 - as above
+        """Its time is over, if there is another answer."""
+        machine = self._machine or self._make_machine()
+        self._perform(machine.must_yield())
+
+    # ---- what the understudy says
+
+    def understudy_shows(self) -> None:
+        """It could take over."""
+        machine = self._machine or self._make_machine()
+        self._perform(machine.hedge_shows())
+
+    def understudy_failed(self, attempt: Attempt, outcome: Outcome) -> None:
+        """It never will."""
+        self._understudy = None
+        self._report(attempt, outcome)
+        machine = self._machine or self._make_machine()
+        self._perform(machine.hedge_failed(outcome.kind, outcome.status))
 
     # ----
 
@@ -173,11 +203,19 @@ class Drive:
         while isinstance(action, Start):
             key = Key(action.candidate.upstream, action.candidate.model)
             permit = self._means.pool.acquire(key, self._account.endpoint, is_forced=action.is_forced)
+            machine = self._machine
             if not isinstance(permit, Refusal):
                 self._launch(action, key, permit)
                 return
-            action = (self._machine or self._make_machine()).refused(permit, self._means.now())
+            if action.is_hedge and machine is not None:
+                action = machine.hedge_failed(Kind.BREAKER_OPEN)
+            else:
+                action = (machine or self._make_machine()).refused(permit, self._means.now())
         match action:
+            case Wait():
+                pass
+            case Promote():
+                self._promote()
             case GiveUp():
                 self._send(unavailable(action, self._plan, self._account))
             case BreakOff(outcome):
@@ -189,7 +227,11 @@ class Drive:
     def _launch(self, start: Start, key: Key, permit: Permit) -> None:
         upstream = self._means.pool[key.upstream]
         attempt = Attempt(start, key, permit, upstream, self._question, self, self._means.facilities)
-        self._attempt = attempt
+        if start.is_hedge:
+            self._understudy = attempt.listener = Understudy(self)
+            self._understudy.attempt = attempt
+        else:
+            self._attempt = attempt
         self._account.attempts = start.number
         try:
             if start.is_resuming:
@@ -201,6 +243,26 @@ class Drive:
         except Exception as error:  # noqa: BLE001 - the boundary: nobody above a callback would hear of it
             attempt.cancel()
             self.fault(attempt, error)
+
+    # ---- the understudy
+
+    def _promote(self) -> None:
+        """Whoever the client was waiting for is too slow, or gone."""
+        understudy, self._understudy = self._understudy, None
+        if (slow := self._attempt) is not None:
+            slow.cancel()
+            self._report(slow, Outcome(Kind.SLOW))
+        assert understudy is not None
+        assert understudy.attempt is not None
+        self._attempt = understudy.attempt
+        understudy.promote(understudy.attempt)
+
+    def _dismiss(self, kind: Kind = Kind.NOT_NEEDED) -> None:
+        """The understudy is not needed."""
+        understudy, self._understudy = self._understudy, None
+        if understudy is not None and understudy.attempt is not None:
+            understudy.dismiss(understudy.attempt)
+            self._report(understudy.attempt, Outcome(kind))
 
     # ---- a stream that broke, and who goes on with it
 
@@ -268,11 +330,14 @@ class Drive:
     def _end(self, status: int) -> None:
         """The client has had all that it gets. What follows on its connection runs before this returns."""
         self._is_over = True
+        if self._understudy is not None:
+            self._dismiss()
         self._on_end(status)
 
     def _report(self, attempt: Attempt, outcome: Outcome) -> None:
         """An attempt's permit goes back and its end is told, once."""
-        self._attempt = None
+        if attempt is self._attempt:
+            self._attempt = None
         means, account = self._means, self._account
         means.pool.report(attempt.key, attempt.permit, outcome)
         began_at, first_at = attempt.began_at, attempt.first_content_at

@@ -89,6 +89,7 @@ class Relay:
             deadline_seconds=asked.deadline_seconds,
             deadline_kind=asked.deadline_kind,
             local_reserve_seconds=asked.local_reserve_seconds,
+            hedges=self.settings.hedges,
         )
         if len(asked.openings) >= _OPENINGS:  # model names come from clients
             asked.openings.clear()

@@ -16,7 +16,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Bounds on a request, and who may send one (nobody named: whoever reaches the port)."""
+    """Bounds on a request, and who may send one (no `clients`: whoever reaches the port)."""
 
     body_bytes: int
     body_timeout_seconds: float
@@ -24,3 +24,5 @@ class ServerSettings:
     local_reserve_seconds: float
     timeouts: Mapping[str, Timeouts]
     clients: tuple[Client, ...] = ()
+    hedges: bool = False
+    """Whether the local model starts beside an upstream that is oddly silent."""

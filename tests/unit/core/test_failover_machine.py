@@ -1,6 +1,7 @@
 """The way through the candidates, as scripts of facts."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -14,9 +15,11 @@ from proxy.core.failover import (
     Failover,
     Finish,
     GiveUp,
+    Promote,
     Start,
     Timeouts,
     Tried,
+    Wait,
 )
 from proxy.core.outcome import WEIGHTS, Kind, Outcome
 
@@ -35,7 +38,12 @@ class Script:
     """One request, its machine and its clock. Methods are facts, in the order in which they happen."""
 
     def __init__(
-        self, *candidates: Candidate, is_stream: bool = True, deadline_seconds: float = 120, reserve_seconds: float = 30
+        self,
+        *candidates: Candidate,
+        is_stream: bool = True,
+        deadline_seconds: float = 120,
+        reserve_seconds: float = 30,
+        hedges: bool = False,
     ) -> None:
         self.now = 500.0
         self.machine = Failover(
@@ -45,6 +53,7 @@ class Script:
             deadline_at=self.now + deadline_seconds,
             deadline_kind=Kind.CLIENT_DEADLINE,
             local_reserve_seconds=reserve_seconds,
+            hedges=hedges,
         )
         self.action: Action = self.machine.begin(self.now)
 
@@ -62,6 +71,20 @@ class Script:
 
     def ends(self, kind: Kind, status: int | None = None, retry_after_seconds: float | None = None) -> "Script":
         self.action = self.machine.ended(Outcome(kind, status, retry_after_seconds), self.now)
+        return self
+
+    def overdue(self) -> "Script":
+        """The running attempt is silent up to its `hedge_at`."""
+        self.now = self.start.hedge_at
+        self.action = self.machine.overdue(self.now)
+        return self
+
+    def hedge_shows(self) -> "Script":
+        self.action = self.machine.hedge_shows()
+        return self
+
+    def must_yield(self) -> "Script":
+        self.action = self.machine.must_yield()
         return self
 
     @property
@@ -285,3 +308,90 @@ def test_fact_while_nothing_runs_is_a_fault_of_the_driver() -> None:
     script = Script(ACME).ends(Kind.OK)
     with pytest.raises(RuntimeError):
         script.ends(Kind.OK)
+
+
+# ---- hedging
+
+
+def hedging(*candidates: Candidate, is_stream: bool = True) -> Script:
+    return Script(*candidates, is_stream=is_stream, hedges=True)
+
+
+@pytest.mark.parametrize(("is_stream", "hedge_after", "yield_after"), [(True, 2.5, math.inf), (False, 7.5, 30)])
+def test_silence_is_odd_after_a_quarter_of_the_limit(is_stream: bool, hedge_after: float, yield_after: float) -> None:
+    start = hedging(ACME, LOCAL, is_stream=is_stream).start
+    assert (start.hedge_at - 500, start.yield_at - 500) == (hedge_after, yield_after)
+
+
+@pytest.mark.parametrize("candidates", [(ACME,), (ACME, ZEUS), (LOCAL,)], ids=str)
+def test_nobody_is_hedged_without_a_local_model_behind_it(candidates: tuple[Candidate, ...]) -> None:
+    assert hedging(*candidates).start.hedge_at == math.inf
+
+
+def test_hedging_can_be_switched_off() -> None:
+    assert Script(ACME, LOCAL).start.hedge_at == math.inf
+
+
+def test_silent_upstream_gets_an_understudy() -> None:
+    start = hedging(ACME, ZEUS, LOCAL).overdue().start
+    assert (start.candidate, start.is_hedge, start.number, start.hedge_at) == (LOCAL, True, 2, math.inf)
+
+
+def test_there_is_one_understudy_for_a_request() -> None:
+    script = hedging(ACME, ZEUS, LOCAL).overdue().ends(Kind.RESET)
+    assert script.start.candidate == ZEUS
+    assert script.overdue().action == Wait()
+
+
+def test_understudy_waits_while_the_first_one_has_time() -> None:
+    assert hedging(ACME, LOCAL).overdue().hedge_shows().action == Wait()
+
+
+def test_first_one_is_preferred_when_it_comes_in_time() -> None:
+    script = hedging(ACME, LOCAL).overdue().hedge_shows().content()
+    assert script.action == Commit()
+    assert script.ends(Kind.OK).action == Finish()
+
+
+@pytest.mark.parametrize("kind", NO_ANSWER)
+def test_understudy_with_content_takes_over_when_the_first_one_fails(kind: Kind) -> None:
+    script = hedging(ACME, ZEUS, LOCAL).overdue().hedge_shows().ends(kind)
+    assert script.action == Promote()
+    assert script.content().ends(Kind.OK).action == Finish()
+    assert script.machine.tried == (Tried("acme", kind),)
+
+
+def test_next_cloud_is_asked_while_the_understudy_has_nothing() -> None:
+    script = hedging(ACME, ZEUS, LOCAL).overdue().ends(Kind.RESET)
+    assert script.start.candidate == ZEUS
+    assert script.ends(Kind.RESET).action == Promote()
+
+
+def test_understudy_is_not_started_a_second_time() -> None:
+    script = hedging(ACME, LOCAL).overdue().ends(Kind.FIRST_CONTENT_TIMEOUT)
+    assert script.action == Promote()
+    assert script.ends(Kind.UNAVAILABLE).give_up.tried == (
+        Tried("acme", Kind.FIRST_CONTENT_TIMEOUT),
+        Tried("local", Kind.UNAVAILABLE),
+    )
+
+
+def test_unstreamed_answer_yields_to_the_understudys_when_its_time_is_over() -> None:
+    early = hedging(ACME, LOCAL, is_stream=False).overdue().hedge_shows()
+    assert early.action == Wait()
+    assert early.must_yield().action == Promote()
+    late = hedging(ACME, LOCAL, is_stream=False).overdue().must_yield()
+    assert late.action == Wait()
+    assert late.hedge_shows().action == Promote()
+    assert late.machine.tried == (Tried("acme", Kind.SLOW),)
+
+
+def test_understudy_that_fails_leaves_the_first_one_alone() -> None:
+    script = hedging(ACME, LOCAL).overdue()
+    assert script.machine.hedge_failed(Kind.UNAVAILABLE) == Wait()
+    assert script.content().ends(Kind.OK).action == Finish()
+
+
+def test_stream_that_breaks_after_an_understudy_was_dropped_goes_on_with_the_local_model() -> None:
+    script = hedging(ACME, RESUMING_LOCAL).overdue().hedge_shows().content().ends(Kind.CUT)
+    assert (script.start.candidate, script.start.is_resuming) == (RESUMING_LOCAL, True)

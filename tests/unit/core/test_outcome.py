@@ -20,7 +20,7 @@ def test_only_a_rate_limit_is_soft() -> None:
 def test_what_the_client_or_we_did_says_nothing_about_the_upstream() -> None:
     said = {kind for kind, weight in WEIGHTS.items() if weight is Weight.NOTHING}
     the_clients = {Kind.CALLER_ERROR, Kind.CLIENT_GONE, Kind.CLIENT_DEADLINE, Kind.NO_KEY}
-    assert said == the_clients | {Kind.UNAVAILABLE, Kind.BREAKER_OPEN}
+    assert said == the_clients | {Kind.UNAVAILABLE, Kind.BREAKER_OPEN, Kind.NOT_NEEDED}
 
 
 def test_client_gets_answers_and_refusals_that_are_its_own() -> None:

@@ -83,6 +83,7 @@ class Trip:
         body: bytes = b'{"model":"gpt-5"}',
         is_probed: bool = True,
         prefills: Mapping[str, Prefill] = MappingProxyType({}),
+        hedges: bool = False,
         on_end: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.clock = FakeClock()
@@ -112,6 +113,7 @@ class Trip:
             deadline_seconds=DEADLINE_SECONDS,
             deadline_kind=Kind.DEADLINE,
             local_reserve_seconds=20.0,
+            hedges=hedges,
         )
         asked = call(("authorization", "Bearer sk-client"), ("x-hotspare-client", "forged"), body=body)
         means = Means(self.pool, Facilities(self.clock, self.deadlines, Budget()), self.events.append)
@@ -429,6 +431,114 @@ def test_client_that_leaves_frees_whoever_goes_on() -> None:
     trip.drive.client_gone()
     assert trip.at("local").is_over
     assert trip.account.result is Result.CLIENT_GONE
+
+
+# ---- an understudy beside a silent upstream
+
+STREAM_PATIENCE = Timeouts().first_content_seconds / 4
+PATIENCE = Timeouts().answer_seconds / 4
+
+
+def hedged(*, is_stream: bool = True) -> Trip:
+    """A trip whose first upstream is oddly silent."""
+    trip = Trip(is_stream=is_stream, names=("acme", "local"), hedges=True, prefills={"local": "hotspare"}, body=ASKED)
+    trip.drive.begin()
+    assert trip.upstreams["local"].transport.dispatched == []
+    trip.deadlines.advance(STREAM_PATIENCE if is_stream else PATIENCE)
+    return trip
+
+
+def test_local_model_starts_beside_a_silent_upstream_and_is_not_seen() -> None:
+    trip = hedged()
+    trip.streams("local", WORDS["a"], WORDS["b"])
+    assert (trip.client.writes, trip.at("acme").is_over) == ([], False)
+
+
+def test_upstream_that_comes_in_time_is_preferred_and_the_understudy_freed() -> None:
+    trip = hedged()
+    trip.streams("local", WORDS["a"])
+    trip.streams("acme", TEXT, STOP, DONE).end()
+    assert trip.stream == (TEXT + STOP + DONE, True)
+    assert trip.at("local").is_over
+    assert trip.kinds == [("local", Kind.NOT_NEEDED), ("acme", Kind.OK)]
+
+
+def test_understudy_takes_over_with_all_that_it_has_said() -> None:
+    trip = hedged()
+    local = trip.streams("local", WORDS["a"], WORDS["b"])
+    trip.deadlines.advance(Timeouts().first_content_seconds - STREAM_PATIENCE)
+    assert trip.stream == (WORDS["a"] + WORDS["b"], False)
+    local.send(WORDS["c"] + STOP + DONE)
+    local.end()
+    assert (texts(trip.stream[0]), trip.ended, trip.account.upstream) == ("abc", [200], "local")
+    assert trip.fields["x-hotspare-reason"] == "acme: first_content_timeout"
+    assert trip.kinds == [("acme", Kind.FIRST_CONTENT_TIMEOUT), ("local", Kind.OK)]
+
+
+def test_understudy_that_had_finished_is_the_whole_answer() -> None:
+    trip = hedged()
+    trip.streams("local", WORDS["a"], STOP, DONE).end()
+    trip.fails("acme")
+    assert (texts(trip.stream[0]), trip.stream[1], trip.ended) == ("a", True, [200])
+
+
+def test_failure_makes_a_silent_understudy_the_one_to_wait_for() -> None:
+    trip = hedged()
+    trip.fails("acme")
+    assert trip.client.writes == []
+    trip.streams("local", WORDS["a"], STOP, DONE).end()
+    assert (texts(trip.stream[0]), trip.ended) == ("a", [200])
+
+
+def test_unstreamed_answer_that_is_too_slow_yields() -> None:
+    trip = hedged(is_stream=False)
+    trip.at("local").answer(ANSWER)
+    assert trip.client.writes == []
+    trip.deadlines.advance(Timeouts().answer_seconds - PATIENCE)
+    assert (trip.status, trip.body, trip.at("acme").is_over) == (200, ANSWER, True)
+    assert trip.kinds == [("acme", Kind.SLOW), ("local", Kind.OK)]
+
+
+def test_unstreamed_answer_that_comes_before_is_preferred() -> None:
+    trip = hedged(is_stream=False)
+    trip.at("local").answer(ANSWER)
+    trip.at("acme").answer(b'{"choices":[]}')
+    assert (trip.body, trip.fields["x-hotspare-upstream"]) == (b'{"choices":[]}', "acme")
+
+
+def test_slow_unstreamed_answer_is_waited_for_while_there_is_no_other() -> None:
+    trip = hedged(is_stream=False)
+    trip.fails("local", Kind.SERVER_ERROR)
+    trip.deadlines.advance(Timeouts().answer_seconds)
+    trip.at("acme").answer(ANSWER)
+    assert (trip.body, trip.fields["x-hotspare-upstream"]) == (ANSWER, "acme")
+
+
+def test_client_that_leaves_frees_both() -> None:
+    trip = hedged()
+    trip.streams("local", WORDS["a"])
+    trip.drive.client_gone()
+    assert (trip.at("acme").is_over, trip.at("local").is_over) == (True, True)
+    assert sorted(trip.kinds) == [("acme", Kind.CLIENT_GONE), ("local", Kind.CLIENT_GONE)]
+    assert len(trip.pool.given) == len(trip.pool.returned) == 2
+
+
+def test_stream_that_breaks_after_its_understudy_was_freed_goes_on() -> None:
+    trip = hedged()
+    trip.streams("local", WORDS["a"])
+    trip.streams("acme", WORDS["b"])
+    trip.fails("acme", Kind.CUT)
+    trip.streams("local", WORDS["c"], STOP, DONE).end()
+    assert texts(trip.stream[0]) == "bc"
+
+
+def test_understudy_that_breaks_off_is_gone_on_with_when_it_is_needed() -> None:
+    trip = hedged()
+    trip.streams("local", WORDS["a"])
+    trip.fails("local", Kind.CUT)
+    trip.fails("acme")
+    trip.streams("local", WORDS["b"], STOP, DONE).end()
+    assert (texts(trip.stream[0]), trip.account.result) == ("ab", Result.ANSWERED)
 
 
 def test_event_of_the_attempt_has_its_times_and_its_phases() -> None:
