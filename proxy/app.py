@@ -16,7 +16,7 @@ from aiohttp import web
 import proxy
 from proxy import memory, signals
 from proxy.clock import Clock, SystemClock
-from proxy.config.schema import LOCAL, Config, LocalSettings, RouteSettings, UpstreamSettings
+from proxy.config.schema import LOCAL, Config, LimitSettings, LocalSettings, RouteSettings, UpstreamSettings
 from proxy.config.value import Address
 from proxy.core.beginnings import Beginning
 from proxy.core.candidates import LOSS_OF_LOCAL_MODEL, Prefill, Route, Router, Target
@@ -173,7 +173,7 @@ class Hotspare:
         self, application: web.Application, lane: Lane | None, address: Address, *listeners: socket.socket
     ) -> None:
         """On `listeners` if there are any, else on a socket of its own."""
-        runner = await serving(application, lane, self._config.limits.drain_seconds)
+        runner = await serving(application, lane, self._config.limits)
         self._runners.append(runner)
         for listener in listeners:
             await web.SockSite(runner, listener, backlog=_BACKLOG).start()
@@ -334,18 +334,19 @@ class Hotspare:
         return served_model(local) if local and can_answer else None
 
 
-async def serving(application: web.Application, lane: Lane | None, drain_seconds: float) -> Runner:
+async def serving(application: web.Application, lane: Lane | None, limits: LimitSettings) -> Runner:
     """A runner of the application that does not listen yet."""
     runner = Runner(
         application,
         lane,
+        limits.write_timeout_seconds,
         access_log=None,
         handler_cancellation=True,
         auto_decompress=False,
         keepalive_timeout=_KEEPALIVE_SECONDS,
         lingering_time=_LINGER_SECONDS,
         max_field_size=_FIELD_BYTES,
-        shutdown_timeout=drain_seconds,
+        shutdown_timeout=limits.drain_seconds,
     )
     await runner.setup()
     return runner

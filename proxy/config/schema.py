@@ -162,6 +162,8 @@ class LimitSettings:
     """The largest request body."""
     body_timeout_seconds: float = 30.0
     """Time for a client to send its body."""
+    write_timeout_seconds: float = 60.0
+    """Time for a client that does not read to read something."""
     deadline_seconds: float = 120.0
     """Time for a request, all its attempts included."""
     local_reserve_seconds: Pause = 30.0

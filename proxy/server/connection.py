@@ -30,16 +30,24 @@ _MAX_EARLY_BYTES = 2**20
 class Runner(web.AppRunner):
     """An application's runner whose connections are ClientConnections."""
 
-    __slots__ = ("_lane",)
+    __slots__ = ("_lane", "_write_timeout_seconds")
 
-    def __init__(self, application: web.Application, lane: Lane | None, **options: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        application: web.Application,
+        lane: Lane | None,
+        write_timeout_seconds: float,
+        **options: Any,  # noqa: ANN401 - aiohttp's own
+    ) -> None:
         super().__init__(application, **options)
         self._lane = lane
+        self._write_timeout_seconds = write_timeout_seconds
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         return _Server(
             self._lane,
+            self._write_timeout_seconds,
             server.request_handler,
             request_factory=server.request_factory,
             loop=asyncio.get_running_loop(),
@@ -48,12 +56,19 @@ class Runner(web.AppRunner):
 
 
 class _Server(web.Server):
-    def __init__(self, lane: Lane | None, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        lane: Lane | None,
+        write_timeout_seconds: float,
+        *arguments: Any,  # noqa: ANN401 - aiohttp's own
+        **options: Any,  # noqa: ANN401 - as above
+    ) -> None:
         super().__init__(*arguments, **options)
         self._lane = lane
+        self._write_timeout_seconds = write_timeout_seconds
 
     def __call__(self) -> web.RequestHandler:
-        return ClientConnection(self, self._lane, loop=self._loop, **self._kwargs)
+        return ClientConnection(self, self._lane, self._write_timeout_seconds, loop=self._loop, **self._kwargs)
 
 
 class _Arrival:
@@ -88,13 +103,24 @@ class ClientConnection(web.RequestHandler):
         "_is_foreign",
         "_lane",
         "_last",
+        "_patience",
         "_reply",
         "_served_all",
+        "_write_timeout_seconds",
     )
 
-    def __init__(self, manager: web.Server, lane: Lane | None, **options: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        manager: web.Server,
+        lane: Lane | None,
+        write_timeout_seconds: float,
+        **options: Any,  # noqa: ANN401 - aiohttp's own
+    ) -> None:
         super().__init__(manager, **options)
         self._lane = lane
+        self._write_timeout_seconds = write_timeout_seconds
+        self._patience: asyncio.TimerHandle | None = None
+        """With a client that does not read."""
         self._is_foreign = lane is None
         self._has_delegated = False
         self._drive: Drive | None = None
@@ -266,20 +292,42 @@ class ClientConnection(web.RequestHandler):
     def pause_writing(self) -> None:
         """The client does not read."""
         super().pause_writing()
+        self._be_patient()
         if self._drive is not None:
             self._drive.pause()
 
     def resume_writing(self) -> None:
         """The client reads again."""
         super().resume_writing()
+        self._forget_patience()
         if self._drive is not None:
             self._drive.resume()
+
+    def _be_patient(self) -> None:
+        if self.transport is not None:
+            unread_bytes = self.transport.get_write_buffer_size()
+            self._patience = self._loop.call_later(self._write_timeout_seconds, self._look_at_reader, unread_bytes)
+
+    def _look_at_reader(self, unread_bytes: int) -> None:
+        """A slow reader is waited for, one that does not read at all is not."""
+        if self.transport is None:
+            return
+        if self.transport.get_write_buffer_size() < unread_bytes:
+            self._be_patient()
+        else:
+            self.transport.abort()
+
+    def _forget_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The client has left."""
         if self._arrival is not None and self._lane is not None:
             self._lane.gone(self._arrival.account)
         self._forget_arrival()
+        self._forget_patience()
         self._early = b""
         if self._drive is not None and self._account is not None:
             self._drive.client_gone()

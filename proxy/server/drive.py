@@ -16,6 +16,7 @@ from proxy.core.outcome import OK, Kind, Outcome
 from proxy.errors import RequestInvalid
 from proxy.server.account import CLIENT_GONE, Account
 from proxy.server.attempt import Attempt, Facilities, Question
+from proxy.server.pulse import Pulse
 from proxy.server.reply import Reply
 from proxy.server.response import FAULT_MESSAGE, OwnAnswer, answer_lines, error_answer, refusal, unavailable
 from proxy.server.understudy import Understudy
@@ -61,6 +62,8 @@ class Drive:
     _stitch: Stitch | None = None
     """Once a stream that the client sees has broken."""
     _last_words: bytes = b""
+    _pulse: Pulse | None = None
+    """While the client waits for somebody to go on."""
     _status: int = 200
     _is_paused: bool = False
     _is_over: bool = False
@@ -235,6 +238,7 @@ class Drive:
         self._account.attempts = start.number
         try:
             if start.is_resuming:
+                self._start_pulse()
                 attempt.question = self._continuation(start)
             attempt.launch(self._fields_for_local(start) if upstream.is_local else [])
         except Unstitchable as error:
@@ -288,12 +292,22 @@ class Drive:
         )
 
     def _go_on(self, attempt: Attempt, held: bytes) -> None:
+        self._stop_pulse()
         self._account.resumed_by = attempt.key.upstream
         if self._machine is not None:
             self._account.tried = self._machine.tried
         self.block(held)
         if self._is_paused:
             attempt.pause()
+
+    def _start_pulse(self) -> None:
+        facilities = self._means.facilities
+        self._pulse = self._pulse or Pulse(self._reply, facilities.clock, facilities.deadlines)
+
+    def _stop_pulse(self) -> None:
+        if self._pulse is not None:
+            self._pulse.stop()
+            self._pulse = None
 
     @property
     def _body(self) -> bytes:
@@ -332,6 +346,7 @@ class Drive:
         self._is_over = True
         if self._understudy is not None:
             self._dismiss()
+        self._stop_pulse()
         self._on_end(status)
 
     def _report(self, attempt: Attempt, outcome: Outcome) -> None:

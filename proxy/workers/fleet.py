@@ -208,7 +208,7 @@ class Fleet:
         if self._config.admin_listen:
             pages = web.Application()
             routes.add_operations(pages, Operations(self._readiness, self._hub.expose))
-            self._pages = runner = await serving(pages, None, self._config.limits.drain_seconds)
+            self._pages = runner = await serving(pages, None, self._config.limits)
             await listen(runner, self._config.admin_listen)
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:

@@ -180,3 +180,17 @@ async def test_client_that_has_its_answer_was_not_gone(upstream: FaultUpstream, 
                 assert answer.status == 200
         seen = await scrape_until(session, base_url, is_idle)
     assert "client_gone" not in seen.label_values
+
+
+@pytest.mark.parametrize("lane", ["true", "false"])
+async def test_client_that_does_not_read_is_cut_off(
+    lane: str, upstream: FaultUpstream, session: aiohttp.ClientSession
+) -> None:
+    upstream.words = ("word " * 20_000,) * 200
+    config = f"fast_lane: {lane}\n" + alone(upstream).replace("drain: 1s", "drain: 1s, write_timeout: 300ms")
+    streamed = STREAMED[:-1] + b',"max_tokens":200}'
+    async with running_proxy(config) as (_, base_url), connected(base_url) as connection:
+        await connection.send(request("POST", CHAT, streamed))
+        await upstream.wait_for(lambda it: it.hung_up == 1)
+        seen = await scrape_until(session, base_url, is_idle)
+    assert gone(seen, upstream="cloud") == 1

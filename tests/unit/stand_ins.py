@@ -50,7 +50,7 @@ class FakeDeadlines(Deadlines):
     def advance(self, seconds: float) -> None:
         self._hand.now += seconds
         for limited in self.watched:
-            if limited.limit_at <= self._hand.now:
+            if limited in self._watched and limited.limit_at <= self._hand.now:
                 self.forget(limited)
                 limited.expire()
 

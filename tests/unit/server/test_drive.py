@@ -16,6 +16,7 @@ from proxy.server.account import CLIENT_GONE, Account
 from proxy.server.attempt import Facilities, Question
 from proxy.server.drive import Drive, Means
 from proxy.server.journal import Budget
+from proxy.server.pulse import COMMENT, PERIOD_SECONDS
 from proxy.server.reply import Reply
 from proxy.telemetry.events import AttemptEnded, Emit, Endpoint, Event, FaultCaught, Result
 from proxy.upstreams.pool import Pool
@@ -431,6 +432,21 @@ def test_client_that_leaves_frees_whoever_goes_on() -> None:
     trip.drive.client_gone()
     assert trip.at("local").is_over
     assert trip.account.result is Result.CLIENT_GONE
+
+
+def test_client_that_waits_for_somebody_to_go_on_gets_signs_of_life() -> None:
+    trip = resuming("local")
+    trip.streams("acme", WORDS["a"])
+    trip.deadlines.advance(PERIOD_SECONDS)
+    assert COMMENT not in trip.stream[0], "the upstream is silent, but nobody waits for anybody else"
+    trip.fails("acme", Kind.CUT)
+    trip.deadlines.advance(PERIOD_SECONDS)
+    trip.streams("local", WORDS["b"])
+    trip.deadlines.advance(PERIOD_SECONDS)
+    assert trip.stream[0].count(COMMENT) == 1
+    trip.at("local").send(STOP, DONE)
+    trip.at("local").end()
+    assert (texts(trip.stream[0]), trip.deadlines.watched) == ("ab", set())
 
 
 # ---- an understudy beside a silent upstream
