@@ -1,0 +1,108 @@
+"""What a drill is, and what is told of it."""
+
+from msgspec import Struct
+
+from proxy.core.word import Word
+
+
+class Shape(Word):
+    """The closed set of ways in which an upstream can look dead."""
+
+    REFUSED = "refused"
+    """Nobody listens."""
+    DNS = "dns"
+    """The name does not resolve."""
+    TLS = "tls"
+    """The handshake fails."""
+    CONNECT_HANG = "connect_hang"
+    """No answer to the attempt to connect."""
+    RESET = "reset"
+    """The connection is reset before the answer."""
+    SILENT = "silent"
+    """The request is taken and never answered."""
+    HEADERS_THEN_SILENT = "headers_then_silent"
+    """Status 200, then nothing."""
+    ROLE_THEN_SILENT = "role_then_silent"
+    """The role chunk, which is no content yet, then nothing."""
+    KEEPALIVES_ONLY = "keepalives_only"
+    """A comment every second, and nothing else."""
+    STATUS_500 = "status_500"
+    STATUS_502 = "status_502"
+    STATUS_503 = "status_503"
+    STATUS_504 = "status_504"
+    STATUS_429 = "status_429"
+    HTML = "html"
+    """A web page under status 200."""
+    ERROR_BODY = "error_body"
+    """An error object under status 200."""
+    TRUNCATED = "truncated"
+    """Half of what Content-Length promises, then the end of the connection."""
+    CUT = "cut"
+    """The real answer, which ends behind its second piece."""
+    STALL = "stall"
+    """The real answer, which stops behind its second piece."""
+    ERROR_EVENT = "error_event"
+    """The real answer, with an error behind its second piece."""
+    MALFORMED = "malformed"
+    """The real answer, with half an event behind its second piece."""
+    NO_FINISH = "no_finish"
+    """The real answer, which ends well behind its second piece, but has not finished."""
+
+
+MIDWAY = frozenset({Shape.CUT, Shape.STALL, Shape.ERROR_EVENT, Shape.MALFORMED, Shape.NO_FINISH})
+"""Those for which the real upstream is asked, and its answer broken."""
+
+
+class End(Word):
+    """Why a drill is over."""
+
+    TIME = "time"
+    ASKED = "asked"
+    FAILURE = "failure"
+    """A request failed, or nobody is left who could answer."""
+
+
+class Drill(Struct, frozen=True):
+    """What to play. `share` is that of the requests, above 0 up to 1."""
+
+    upstream: str
+    shape: Shape
+    share: float
+    seconds: float
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What came of a drill so far. All times are in seconds, None for what has not happened."""
+
+    number: int
+    upstream: str
+    shape: Shape
+    share: float
+    stated_seconds: float
+    ran_seconds: float
+    end: End | None
+    """None while it runs."""
+    attempts_broken: int
+    """Exchanges that the drill broke, those of the prober included."""
+    affected: int
+    """Requests that the upstream left in the lurch: an attempt failed, or its breaker refused them."""
+    rescued: int
+    failed: int
+    left: int
+    """Affected, and their clients were gone before anybody could answer."""
+    detect_seconds: float | None
+    """From the first attempt that broke to the first breaker that opened."""
+    rescue_seconds: float | None
+    """From the first request that was rescued to its first content by somebody else; the whole answer, if it was not
+    streamed."""
+    mean_rescue_seconds: float | None
+    longest_rescue_seconds: float | None
+    first_answer_seconds: float | None
+    """From the end of the drill to the upstream's next answer to a client."""
+    return_seconds: float | None
+    """From the end of the drill to the moment when no breaker of the upstream held back anything more."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.end is not None and self.return_seconds is not None
