@@ -18,7 +18,10 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from itertools import chain
 from typing import Final
 
 from aiohttp import web
@@ -41,6 +44,11 @@ from models.server.service import Loaded, Phase, Service
 
 CLIENT_HEADER: Final = "x-hotspare-client"
 DEADLINE_HEADER: Final = "x-hotspare-deadline-seconds"
+SHRINK_HEADER: Final = "x-hotspare-shrink"
+"""Of a request: a conversation that is too long is to be shortened, not refused."""
+
+SHRUNK_HEADER: Final = "x-hotspare-shrunk"
+"""Of an answer: it was."""
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -117,10 +125,9 @@ class Routes:
         terms = _terms(request, time.monotonic())
         body = decode_chat(await _read_json(request))
         self._check_model(body.model)
-        delivered = body.delivered_text or ""
-        prompt = await asyncio.to_thread(loaded.encoder.chat, plain_messages(body.messages), delivered)
+        encoded = await asyncio.to_thread(_encode_chat, loaded, body, shrinks=SHRINK_HEADER in request.headers)
         form = wire.ChatForm(self._head("chatcmpl", body))
-        return await _answer(request, body, loaded, [prompt], terms, form)
+        return await _answer(request, body, loaded, encoded, terms, form)
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/completions."""
@@ -128,8 +135,7 @@ class Routes:
         terms = _terms(request, time.monotonic())
         body = decode_completion(await _read_json(request))
         self._check_model(body.model)
-        delivered = body.delivered_text or ""
-        encoded = [await asyncio.to_thread(_encode_prompt, loaded, prompt, delivered) for prompt in prompts(body)]
+        encoded = await asyncio.to_thread(_encode_text, loaded, body)
         form = wire.CompletionForm(self._head("cmpl", body))
         return await _answer(request, body, loaded, encoded, terms, form)
 
@@ -159,49 +165,58 @@ async def _answer(
     request: web.Request,
     body: ChatBody | CompletionBody,
     loaded: Loaded,
-    encoded: list[Prompt],
+    encoded: list[Prompt | None],
     terms: Terms,
     form: wire.Form,
 ) -> web.StreamResponse:
+    """`encoded` has a prompt for each choice; None where the client has the whole answer."""
+    wanted = {index: prompt for index, prompt in enumerate(encoded) if prompt is not None}
     if body.grammar:
-        # One delivered text, whatever the number of prompts: it has the same seam behind each.
-        await asyncio.to_thread(loaded.check_grammar, body.grammar, encoded[0].seam.delivered)
+        for delivered in {prompt.seam.delivered for prompt in wanted.values()}:
+            await asyncio.to_thread(loaded.check_grammar, body.grammar, delivered)
     seed = int.from_bytes(os.urandom(4), "big") if body.seed is None else body.seed
-    asks = build_asks(body, loaded, encoded, seed)
-    answered = sum(prompt.answered for prompt in encoded)
-    before = wire.Usage(sum(len(prompt.tokens) for prompt in encoded) - answered, answered)
+    asks = build_asks(body, loaded, wanted, seed)
+    notes = {SHRUNK_HEADER: "1"} if any(prompt.is_shrunk for prompt in wanted.values()) else {}
+    before = _usage_before(list(wanted.values()), body.choices)
     async with Generation(loaded.engine, asks, terms) as generation:
         if body.stream:
-            return await _stream(request, generation, form, before, with_usage=body.wants_usage)
-        return await _whole(generation, form, before, len(asks))
+            return await _stream(request, generation, form, before, notes, with_usage=body.wants_usage)
+        return await _whole(generation, form, before, notes)
 
 
 def build_asks(
     body: ChatBody | CompletionBody,
     loaded: Loaded,
-    encoded: list[Prompt],
+    wanted: Mapping[int, Prompt],
     seed: int,
-) -> list[Ask]:
-    """All choices: `n` for each prompt, each with a seed of its own counted up from `seed`."""
-    asks = []
-    for prompt in encoded:
-        room = loaded.context_tokens - len(prompt.tokens)
-        for choice in range(body.choices):
-            params = sampling_params(
+) -> dict[int, Ask]:
+    """All choices that are `wanted`, by index. The `n` of one prompt have seeds counted up from `seed`."""
+    return {
+        index: Ask(
+            list(prompt.tokens),
+            sampling_params(
                 body,
                 loaded.defaults,
-                room_tokens=room,
-                seed=seed + choice,
+                room_tokens=loaded.context_tokens - len(prompt.tokens),
+                seed=seed + index % body.choices,
                 vocabulary_size=loaded.vocabulary_size,
                 seam=prompt.seam,
                 answered=prompt.answered,
-            )
-            asks.append(Ask(list(prompt.tokens), params))
-    return asks
+            ),
+        )
+        for index, prompt in wanted.items()
+    }
 
 
-async def _whole(generation: Generation, form: wire.Form, before: wire.Usage, choices: int) -> web.Response:
-    texts: list[list[str]] = [[] for _ in range(choices)]
+def _usage_before(prompts: list[Prompt], choices: int) -> wire.Usage:
+    """A prompt that has several choices counts once, and of answers what the clients have of those that go on."""
+    answered = sum(prompt.answered for prompt in prompts)
+    distinct = prompts[::choices] if len(prompts) % choices == 0 else prompts[:1]
+    return wire.Usage(sum(len(prompt.tokens) - prompt.answered for prompt in distinct), answered)
+
+
+async def _whole(generation: Generation, form: wire.Form, before: wire.Usage, notes: dict[str, str]) -> web.Response:
+    texts: defaultdict[int, list[str]] = defaultdict(list)
     ends: dict[int, Ended] = {}
     async for index, event in generation.events():
         if isinstance(event, Piece):
@@ -209,8 +224,8 @@ async def _whole(generation: Generation, form: wire.Form, before: wire.Usage, ch
         elif isinstance(event, Ended):
             ends[index] = event
     usage = before.and_completed(sum(end.completion_tokens for end in ends.values()))
-    rows = [wire.Choice("".join(texts[index]), ends[index].finish) for index in range(choices)]
-    return _json(form.body(rows, usage))
+    rows = {index: wire.Choice("".join(texts[index]), ends[index].finish) for index in sorted(ends)}
+    return _json(form.body(rows, usage), headers=notes)
 
 
 async def _stream(
@@ -218,10 +233,11 @@ async def _stream(
     generation: Generation,
     form: wire.Form,
     before: wire.Usage,
+    notes: dict[str, str],
     *,
     with_usage: bool,
 ) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+    response = web.StreamResponse(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **notes})
     response.content_type = "text/event-stream"
     # A client that leaves while this writes: aiohttp cancels, but perhaps not before the next write has failed.
     with contextlib.suppress(ConnectionResetError):
@@ -266,9 +282,28 @@ def _told(form: wire.Form, index: int, event: Event) -> bytes:
             return b""
 
 
-def _encode_prompt(loaded: Loaded, prompt: str | list[int], delivered: str) -> Prompt:
-    encoder = loaded.encoder
-    return encoder.text(prompt, delivered) if isinstance(prompt, str) else encoder.tokens(prompt, delivered)
+def _encode_chat(loaded: Loaded, body: ChatBody, *, shrinks: bool) -> list[Prompt | None]:
+    messages = plain_messages(body.messages)
+    if shrinks:
+        return _for_each_choice(
+            body, lambda delivered: loaded.encoder.fitting_chat(messages, delivered, body.wanted_tokens)
+        )
+    return _for_each_choice(body, lambda delivered: loaded.encoder.chat(messages, delivered))
+
+
+def _encode_text(loaded: Loaded, body: CompletionBody) -> list[Prompt | None]:
+    def encode(prompt: str | list[int], delivered: str) -> Prompt:
+        encoder = loaded.encoder
+        return encoder.text(prompt, delivered) if isinstance(prompt, str) else encoder.tokens(prompt, delivered)
+
+    each = [_for_each_choice(body, partial(encode, prompt)) for prompt in prompts(body)]
+    return list(chain.from_iterable(each))
+
+
+def _for_each_choice(body: ChatBody | CompletionBody, encode: Callable[[str], Prompt]) -> list[Prompt | None]:
+    """What is the same for several choices is encoded once."""
+    known = {delivered: encode(delivered) for delivered in set(body.delivered) if delivered is not None}
+    return [None if delivered is None else known[delivered] for delivered in body.delivered]
 
 
 def _status(phase: Phase) -> str:

@@ -1,7 +1,7 @@
 """One request's sequences, seen from the event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -39,7 +39,7 @@ class Generation:
     Use as an async context manager; raises EngineFailed on entry if the engine is gone.
     """
 
-    def __init__(self, engine: Engine[Any], asks: list[Ask], terms: Terms) -> None:
+    def __init__(self, engine: Engine[Any], asks: Mapping[int, Ask], terms: Terms) -> None:
         self._engine = engine
         self._asks = asks
         self._terms = terms
@@ -48,7 +48,7 @@ class Generation:
         self._ids: list[int] = []
 
     async def __aenter__(self) -> Self:
-        for index, ask in enumerate(self._asks):
+        for index, ask in self._asks.items():
             self._ids.append(self._submit(index, ask))
         return self
 

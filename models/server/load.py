@@ -134,7 +134,7 @@ async def canary(loaded: Loaded) -> float:
     end: asyncio.Future[Ended | Failed] = loop.create_future()
 
     def sink(event: Event) -> None:
-        if isinstance(event, Ended | Failed):
+        if isinstance(event, Ended | Failed) and not end.done():  # whoever waited may have been told to stop
             end.set_result(event)
 
     started_at = time.monotonic()

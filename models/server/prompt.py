@@ -1,12 +1,13 @@
 """From messages or text to the tokens of a prompt, within the model's context."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
 from models.engine.healing import NO_SEAM, Seam, roll_back
 from models.engine.prefix import common_prefix
 from models.errors import RequestError
 from models.server.literal import LiteralMarks
+from models.server.shrink import shrunk
 from models.server.template import ChatTemplate
 
 
@@ -36,6 +37,15 @@ class Vocabulary(Protocol):
         """The bytes of a token."""
 
 
+_TOO_LONG: Final = "context_length_exceeded"
+
+_ANSWER_SHARE: Final = 4
+"""An answer gets at most this part (one in so many) of the context, where a conversation has to be shortened for it."""
+
+_SHRINKINGS: Final = 4
+"""How often it is tried with less: templates add words of their own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What the model reads.
@@ -44,12 +54,14 @@ class Prompt:
         tokens: at least one.
         seam: where the answer broke off that it ends with, if it does.
         answered: how many of the tokens belong to that answer.
+        is_shrunk: whether something was left out to make it fit.
 
     """
 
     tokens: list[int]
     seam: Seam = NO_SEAM
     answered: int = 0
+    is_shrunk: bool = False
 
 
 class PromptEncoder:
@@ -95,6 +107,43 @@ class PromptEncoder:
         for span in self._marks.split(rendered):
             tokens += self._vocabulary.tokenize(span.text, add_special=False, parse_special=not span.is_literal)
         return self._continued(tokens, delivered, "messages")
+
+    def fitting_chat(self, messages: list[dict[str, str]], delivered: str, answer_tokens: int | None) -> Prompt:
+        """The same, and what is too long is shortened: there will be room for the answer, or for a part of it.
+
+        Raises:
+            RequestError: it cannot be made to fit, or the template refuses it.
+
+        """
+        most_for_answer = self._context_tokens // _ANSWER_SHARE
+        room = self._context_tokens - min(answer_tokens or most_for_answer, most_for_answer)
+        prompt = self._chat_within(room, messages, delivered)
+        wanted = room - self._count(delivered)
+        for _ in range(_SHRINKINGS):
+            if prompt is not None:
+                return prompt
+            messages = shrunk(messages, wanted, self._count)
+            prompt = self._chat_within(room, messages, delivered)
+            prompt = None if prompt is None else replace(prompt, is_shrunk=True)
+            wanted -= wanted // _SHRINKINGS
+        return prompt or replace(self.chat(messages, delivered), is_shrunk=True)
+
+    def _chat_within(self, room: int, messages: list[dict[str, str]], delivered: str) -> Prompt | None:
+        """The prompt, None if it is too long. Raises RequestError for other reasons."""
+        try:
+            prompt = self.chat(messages, delivered)
+        except RequestError as error:
+            if error.code != _TOO_LONG:
+                raise
+            return None
+        return prompt if len(prompt.tokens) <= room else None
+
+    def _count(self, text: str) -> int:
+        """How many tokens a text takes; of a very long one about."""
+        most = self._context_tokens * self._vocabulary.longest_piece_bytes
+        if len(text) > most:
+            return len(text) * self._count(text[:most]) // most
+        return len(self._vocabulary.tokenize(text, add_special=False, parse_special=False))
 
     def beginning(self, messages: list[dict[str, str]]) -> list[int]:
         """The tokens with which every conversation begins that begins with these messages; may be none.
@@ -164,5 +213,5 @@ class PromptEncoder:
             f"This model's maximum context length is {self._context_tokens} tokens. However, your {param} resulted in "
             f"{amount} tokens. Please reduce the length of the {param}.",
             param=param,
-            code="context_length_exceeded",
+            code=_TOO_LONG,
         )

@@ -48,13 +48,21 @@ class SamplingFields(Struct, frozen=True, kw_only=True):
     stream_options: StreamOptions | None = None
     ignore_eos: bool | None = None
     grammar: str | None = None
-    delivered_text: str | None = None
-    """Of this answer, what the client has already: the answer goes on exactly behind it."""
+    delivered_text: str | list[str | None] | None = None
+    """Of this answer, what the client has already: the answer goes on exactly behind it. Of `n` answers a list; null
+    for those that are complete, of which nothing more is said.
+    """
 
     @property
     def choices(self) -> int:
         """How many answers to each prompt."""
         return self.n or 1
+
+    @property
+    def delivered(self) -> list[str | None]:
+        """For each answer what there is of it; None for those that are complete."""
+        given = self.delivered_text
+        return given if isinstance(given, list) else [given or ""] * self.choices
 
     @property
     def wants_usage(self) -> bool:
@@ -122,7 +130,7 @@ _BodyT = TypeVar("_BodyT", ChatBody, CompletionBody)
 
 def decode_chat(body: bytes) -> ChatBody:
     """Decode and validate; RequestError names the field at fault."""
-    chat = _one_continued(_decode(body, ChatBody))
+    chat = _matched(_decode(body, ChatBody))
     if chat.response_format is not None and chat.response_format.type != "text":
         raise _unsupported(f"response_format {chat.response_format.type!r}", "response_format")
     if chat.tool_choice not in (None, "none", "auto"):
@@ -132,7 +140,9 @@ def decode_chat(body: bytes) -> ChatBody:
 
 def decode_completion(body: bytes) -> CompletionBody:
     """Decode and validate; RequestError names the field at fault."""
-    completion = _one_continued(_decode(body, CompletionBody))
+    completion = _matched(_decode(body, CompletionBody))
+    if isinstance(completion.delivered_text, list) and len(prompts(completion)) > 1:
+        raise RequestError("a list goes with one prompt", param="delivered_text")
     if completion.suffix:
         raise _unsupported("a suffix", "suffix")
     if completion.echo:
@@ -140,9 +150,13 @@ def decode_completion(body: bytes) -> CompletionBody:
     return completion
 
 
-def _one_continued(body: _BodyT) -> _BodyT:
-    if body.delivered_text and body.choices > 1:
-        raise RequestError("only one answer can go on behind delivered_text", param="n")
+def _matched(body: _BodyT) -> _BodyT:
+    """There is a text for each answer, and an answer to be given."""
+    given = body.delivered_text
+    if isinstance(given, str) and given and body.choices > 1:
+        raise RequestError("several answers want a list: a text for each, or null", param="delivered_text")
+    if isinstance(given, list) and (len(given) != body.choices or given.count(None) == len(given)):
+        raise RequestError("the list wants n items, at least one of them a text", param="delivered_text")
     return body
 
 

@@ -1,5 +1,6 @@
 """OpenAI's answers: bodies, stream chunks, errors. Pure: values in, bytes out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -73,7 +74,7 @@ class Form(Protocol):
     def usage(self, usage: Usage) -> bytes:
         """Event with the cost of all choices."""
 
-    def body(self, choices: list[Choice], usage: Usage) -> bytes:
+    def body(self, choices: Mapping[int, Choice], usage: Usage) -> bytes:
         """The whole answer, unstreamed."""
 
 
@@ -99,7 +100,7 @@ class ChatForm:
         """Event with the cost of all choices."""
         return _event(_object(self._head, "chat.completion.chunk", []) | {"usage": usage.as_json()})
 
-    def body(self, choices: list[Choice], usage: Usage) -> bytes:
+    def body(self, choices: Mapping[int, Choice], usage: Usage) -> bytes:
         """The whole answer, unstreamed."""
         rows = [
             {
@@ -108,7 +109,7 @@ class ChatForm:
                 "logprobs": None,
                 "finish_reason": choice.finish_reason,
             }
-            for index, choice in enumerate(choices)
+            for index, choice in choices.items()
         ]
         return _encode(_object(self._head, "chat.completion", rows) | {"usage": usage.as_json()})
 
@@ -139,9 +140,9 @@ class CompletionForm:
         """Event with the cost of all choices."""
         return _event(_object(self._head, "text_completion", []) | {"usage": usage.as_json()})
 
-    def body(self, choices: list[Choice], usage: Usage) -> bytes:
+    def body(self, choices: Mapping[int, Choice], usage: Usage) -> bytes:
         """The whole answer, unstreamed."""
-        rows = [_text_choice(index, choice.text, choice.finish_reason) for index, choice in enumerate(choices)]
+        rows = [_text_choice(index, choice.text, choice.finish_reason) for index, choice in choices.items()]
         return _encode(_object(self._head, "text_completion", rows) | {"usage": usage.as_json()})
 
 

@@ -155,7 +155,21 @@ async def test_broken_grammar_is_named(crowd: ClientSession) -> None:
     assert body["error"]["param"] == "grammar"
 
 
-async def test_only_one_answer_can_be_continued(crowd: ClientSession) -> None:
-    status, body = await ask(crowd, "Name a colour.", delivered_text="Re", n=2)
+async def test_several_answers_go_on_each_behind_its_own_text(crowd: ClientSession) -> None:
+    status, body = await ask(
+        crowd, "Count.", delivered_text=["One, two", None, "1, 2"], n=3, max_tokens=8, temperature=0
+    )
+    assert status == 200
+    assert [choice["index"] for choice in body["choices"]] == [0, 2]
+    alone = [
+        (await ask(crowd, "Count.", delivered_text=text, max_tokens=8, temperature=0))[1]["choices"][0]["message"]
+        for text in ("One, two", "1, 2")
+    ]
+    assert [choice["message"]["content"] for choice in body["choices"]] == [each["content"] for each in alone]
+
+
+@pytest.mark.parametrize("delivered", ["Re", ["Re"], ["a", "b", "c"], [None, None]])
+async def test_texts_have_to_match_the_answers(crowd: ClientSession, delivered: object) -> None:
+    status, body = await ask(crowd, "Name a colour.", delivered_text=delivered, n=2)
     assert status == 400
-    assert body["error"]["param"] == "n"
+    assert body["error"]["param"] == "delivered_text"

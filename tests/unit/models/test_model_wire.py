@@ -17,7 +17,7 @@ def event(data: bytes) -> Any:
 
 
 def test_chat_body_has_openais_shape() -> None:
-    assert json.loads(ChatForm(HEAD).body([Choice("hi", "stop")], USAGE)) == {
+    assert json.loads(ChatForm(HEAD).body({0: Choice("hi", "stop")}, USAGE)) == {
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 7,
@@ -57,7 +57,7 @@ def test_other_chunks_carry_null_usage_only_when_usage_was_asked_for(with_usage:
 
 
 def test_text_completion_has_openais_shape() -> None:
-    body = json.loads(CompletionForm(HEAD).body([Choice("a", "stop"), Choice("b", "length")], USAGE))
+    body = json.loads(CompletionForm(HEAD).body({0: Choice("a", "stop"), 1: Choice("b", "length")}, USAGE))
     assert body["object"] == "text_completion"
     assert body["choices"][1] == {"text": "b", "index": 1, "logprobs": None, "finish_reason": "length"}
 
