@@ -1,3 +1,4 @@
+# make demo    install, and see an outage and the rescue in this terminal, with neither key nor cloud
 # make serve   install and run the proxy with a real local model on 127.0.0.1:8080
 # make test    install and run every test
 # make lint    ruff and mypy
@@ -25,10 +26,13 @@ PROGRESS = awk '\
   /Successfully installed.* hotspare/ { print "    installed"; fflush() } \
   /ERROR|error:|fatal/ { print "    " $$0; fflush() }'
 
-.PHONY: help serve test lint bench guard curves serving check clean soak
+.PHONY: help demo serve test lint bench guard curves serving check clean soak
 
 help:
 	@sed -n 's/^# //p' Makefile
+
+demo: $(VENV)/.installed $(VENV)/.model
+	@exec $(BIN)/hotspare demo --model $(MODEL)
 
 serve: $(VENV)/.installed $(VENV)/.model
 	@exec $(BIN)/hotspare serve --config $(CONFIG)

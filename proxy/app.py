@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aiohttp import web
@@ -19,7 +20,9 @@ from proxy.clock import Clock, SystemClock
 from proxy.config.schema import LOCAL, Config, LimitSettings, LocalSettings, RouteSettings, UpstreamSettings
 from proxy.config.value import Address
 from proxy.core.beginnings import Beginning
+from proxy.core.budget import RetryBudget
 from proxy.core.candidates import LOSS_OF_LOCAL_MODEL, Prefill, Route, Router, Target
+from proxy.core.drill_report import Drill, End, Shape
 from proxy.core.failover import Timeouts
 from proxy.core.health import Health, HealthPolicy
 from proxy.core.standby import is_ill
@@ -28,6 +31,9 @@ from proxy.server import routes
 from proxy.server.attempt import Facilities
 from proxy.server.connection import Runner
 from proxy.server.deadlines import Deadlines
+from proxy.server.drillmaster import Drillmaster
+from proxy.server.drills import PATH as DRILLS_PATH
+from proxy.server.drills import DrillPage
 from proxy.server.drive import Means
 from proxy.server.journal import Budget
 from proxy.server.lane import Lane
@@ -38,14 +44,16 @@ from proxy.server.passthrough import Passthrough
 from proxy.server.relay import Draining, Relay
 from proxy.server.sampler import Sampler
 from proxy.server.settings import Client, ServerSettings
+from proxy.server.timekeeper import Appointment, Timekeeper
 from proxy.spare import build_primer, model_server_settings, model_url, served_model
 from proxy.telemetry import log
-from proxy.telemetry.events import Emit, FaultCaught, Phase
+from proxy.telemetry.events import Emit, Event, FaultCaught, Phase
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.page import page
 from proxy.telemetry.publisher import FLUSH_SECONDS, Publisher
 from proxy.telemetry.tally import Snapshot
 from proxy.upstreams.alarm import Alarm
+from proxy.upstreams.checker import Checker
 from proxy.upstreams.gate import ModelGate
 from proxy.upstreams.local import ModelServer
 from proxy.upstreams.pool import Pool
@@ -117,6 +125,7 @@ class Hotspare:
             lambda: self._gate.trouble if self._gate else "",
             frozenset(upstream.name for upstream in config.upstreams),
         )
+        self._drillmaster = self._build_drillmaster()
         self._metrics.watch(lambda: self._in_flight.count, self.pool.states)
         self._runners: list[Runner] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -132,6 +141,9 @@ class Hotspare:
         await self._listen(api, lane, self._config.listen, *(self._shared.listeners if self._shared else []))
         self._spawn("publisher", self._publish())
         self._spawn("prober", Prober(self.pool, self._timeouts, self._clock, self._emit).run())
+        self._spawn("checker", Checker(self.pool, self._checked(), self._clock, self._rng, self._emit).run())
+        if self._drillmaster and self._config.drills.schedule:
+            self._spawn("timekeeper", self._build_timekeeper(self._drillmaster).run())
         if self.model_server:
             self._spawn("supervisor", self.model_server.run())
         if self._primer:
@@ -153,6 +165,8 @@ class Hotspare:
     async def stop(self) -> None:
         """Drain and end: readiness off, no new connections, running requests finished up to the limit."""
         self._readiness.is_draining = self._draining.is_on = True
+        if self._drillmaster:
+            self._drillmaster.stop(End.ASKED)
         for runner in reversed(self._runners):  # the operations pages go last
             await runner.cleanup()
         for task in self._tasks:
@@ -223,10 +237,32 @@ class Hotspare:
 
     def _sinks(self) -> list[Emit]:
         """Who hears of events, besides those that always do."""
-        others = [self._shared.tell] if self._shared else []
+        others: list[Emit] = [self._shared.tell] if self._shared else []
+        if self._config.drills.allow or self._config.drills.schedule:
+            others.append(self._hear_for_drills)
         local = self._config.local
         may_rest = local is not None and local.url is None and local.standby != "hot"
         return [*others, Alarm(self._want, LOCAL, self._clock)] if may_rest else others
+
+    def _hear_for_drills(self, event: Event) -> None:
+        if self._drillmaster:
+            self._drillmaster.hear(event)
+
+    def _build_drillmaster(self) -> Drillmaster | None:
+        if not (self._config.drills.allow or self._config.drills.schedule):
+            return None
+        return Drillmaster(self.pool, self._readiness.can_do_without, self._rng, self._clock, self._emit)
+
+    def _build_timekeeper(self, master: Drillmaster) -> Timekeeper:
+        appointments = [
+            Appointment(each.at, Drill(each.upstream, Shape(each.shape), each.share, each.for_seconds))
+            for each in self._config.drills.schedule
+        ]
+        return Timekeeper(master, appointments, self._local_time, self._emit)
+
+    def _local_time(self) -> datetime:
+        """What the clock on the wall shows."""
+        return datetime.fromtimestamp(self._clock.wall(), UTC).astimezone().replace(tzinfo=None)
 
     def _want(self) -> None:
         if self._gate:
@@ -235,13 +271,23 @@ class Hotspare:
     def _build_pool(self) -> Pool:
         upstreams = {settings.name: Upstream(identity(settings), self._clock) for settings in self._config.upstreams}
         policies = {
-            settings.name: HealthPolicy(settings.breaker, settings.probe and upstreams[settings.name].needs_no_client)
+            settings.name: HealthPolicy(
+                settings.breaker,
+                is_probed=settings.probe and upstreams[settings.name].needs_no_client,
+                is_limit_learnt=settings.timeouts.first_content_seconds == "auto",
+                reasoning_models=settings.reasoning_models,
+            )
             for settings in self._config.upstreams
         }
         if local := self._config.local:
             whose = Identity(LOCAL, self._model_url(local))
             upstreams[LOCAL] = Upstream(whose, self._clock, is_local=True, gate=self._gate)
         return Pool(upstreams, Health(policies), self._clock, self._emit)
+
+    def _checked(self) -> list[str]:
+        """Upstreams that can be asked without a client, and want to be."""
+        names = [settings.name for settings in self._config.upstreams if settings.check]
+        return [name for name in names if self.pool[name].needs_no_client]
 
     def _model_url(self, local: LocalSettings) -> str:
         if local.url:
@@ -255,11 +301,11 @@ class Hotspare:
     def _build_applications(self) -> tuple[web.Application, Lane | None, web.Application | None]:
         """The API, the lane beside it, and the operations pages if they have an address of their own."""
         settings = self._server_settings()
-        pages = frozenset(routes.OPERATIONS)
-        reception = Reception(settings.clients, self._clock, self._emit, self._in_flight, pages)
+        reception = Reception(settings.clients, self._clock, self._emit, self._in_flight, self._pages())
         api = routes.application(reception)
         clouds = [self.pool[upstream.name] for upstream in self._config.upstreams]
-        means = Means(self.pool, Facilities(self._clock, self._deadlines, Budget()), self._emit)
+        retries = RetryBudget(self._clock.monotonic())
+        means = Means(self.pool, Facilities(self._clock, self._deadlines, Budget()), self._emit, retries, self._rng)
         relay = Relay(means, self._build_router(), settings, self._draining, self._build_sampler())
         lane = Lane(reception, relay, self._deadlines) if self._config.fast_lane else None
         listing = Listing(clouds, self._public_names(), self._served_model, self._clock)
@@ -273,12 +319,21 @@ class Hotspare:
         """
         operations = Operations(self._readiness, self._shared.expose if self._shared else self._expose)
         if self._config.admin_listen is None:
-            routes.add_operations(api, operations)
+            self._add_operations(api, operations)
             return None
         if self._shared:
             return None
-        routes.add_operations(separate := web.Application(), operations)
+        self._add_operations(separate := web.Application(), operations)
         return separate
+
+    def _pages(self) -> frozenset[str]:
+        return frozenset({*routes.OPERATIONS, DRILLS_PATH} if self._config.drills.allow else routes.OPERATIONS)
+
+    def _add_operations(self, app: web.Application, operations: Operations) -> None:
+        routes.add_operations(app, operations)
+        if self._drillmaster and self._config.drills.allow:
+            clouds = [upstream.name for upstream in self._config.upstreams]
+            routes.add_drills(app, DrillPage(self._drillmaster, clouds))
 
     def _build_sampler(self) -> Sampler | None:
         """Where there is a model server that can be told how conversations begin."""
@@ -373,7 +428,7 @@ def identity(settings: UpstreamSettings) -> Identity:
 
 
 def _timeouts(config: Config) -> Mapping[str, Timeouts]:
-    timeouts = {settings.name: settings.timeouts for settings in config.upstreams}
+    timeouts = {settings.name: settings.timeouts.until_learnt for settings in config.upstreams}
     return {**timeouts, LOCAL: config.local.timeouts} if config.local else timeouts
 
 

@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from proxy.config.value import Address, Secret, Url
+from proxy.core.timetable import WeekTime
 
 V = TypeVar("V")
 W = TypeVar("W")
@@ -27,6 +28,8 @@ _ADDRESS: Final = re.compile(r"(?:\[(?P<six>[^]]+)\]|(?P<host>[A-Za-z0-9._-]*)):
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+")
 _IDENTIFIER: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_WEEK_TIME: Final = re.compile(r"(?P<day>[A-Za-z]{3}) (?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})")
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 
 # RFC 9110, section 7.6.1: these speak of one connection and are set by whoever holds it.
@@ -98,6 +101,12 @@ def size_or_auto(least_bytes: int) -> Callable[[str], int | Literal["auto"]]:
     return _or_word("auto", "auto", parse)
 
 
+def duration_or_auto(raw: str) -> float | Literal["auto"]:
+    """A duration as `duration`, or the word `auto`."""
+    parse: Callable[[str], float | Literal["auto"]] = _or_word("auto", "auto", duration)
+    return parse(raw)
+
+
 def duration_or_off(least_seconds: float) -> Callable[[str], float | None]:
     """A parser of durations as `duration`, of at least so many seconds, or the word `off`, which gives None."""
 
@@ -138,6 +147,35 @@ def ratio(raw: str) -> float:
     if not _DECIMAL.fullmatch(raw) or float(raw) > 1:
         raise Unreadable("is not a ratio", "write a number from 0 to 1, as in 0.5")
     return float(raw)
+
+
+def share(raw: str) -> float:
+    """A part of the whole, above 0: `5%`, or as `ratio`."""
+    number = raw.removesuffix("%").rstrip() if raw.endswith("%") else raw
+    part = float(number) / (100 if raw.endswith("%") else 1) if _DECIMAL.fullmatch(number) else 0.0
+    if not 0 < part <= 1:
+        raise Unreadable("is not a share", "write a percentage above 0%, as in 5%")
+    return part
+
+
+def week_time(raw: str) -> WeekTime:
+    """A moment of every week: the day's first three letters and the hour, as in `Tue 10:00`."""
+    found = _WEEK_TIME.fullmatch(raw)
+    if found is None or found["day"].lower() not in _DAYS or int(found["hour"]) > 23 or int(found["minute"]) > 59:
+        raise Unreadable("is not a time of the week", "write a day and an hour, as in Tue 10:00")
+    return WeekTime(_DAYS.index(found["day"].lower()), int(found["hour"]), int(found["minute"]))
+
+
+def duration_at_most(most_seconds: float) -> Callable[[str], float]:
+    """A parser of durations as `duration`, of at most so many seconds."""
+
+    def parse(raw: str) -> float:
+        seconds = duration(raw)
+        if seconds > most_seconds:
+            raise Unreadable("is too long", f"write at most {most_seconds:g}s")
+        return seconds
+
+    return parse
 
 
 def duration_or_zero(raw: str) -> float:

@@ -14,14 +14,19 @@ from proxy.config import scalar
 from proxy.config.value import Address, Secret, Url
 from proxy.core.breaker import BreakerSettings
 from proxy.core.candidates import Prefill, Resume
+from proxy.core.drill import MAX_SECONDS
+from proxy.core.drill_report import Shape
 from proxy.core.failover import Timeouts
+from proxy.core.patience import REASONING_MODELS, UNLEARNT_SECONDS
 from proxy.core.standby import Standby
+from proxy.core.timetable import WeekTime
 
 LOCAL: Final = "local"
 """What routes call the local model; no upstream may have this name."""
 
 DEFAULT_LISTEN: Final = Address("127.0.0.1", 8080)
 DEFAULT_MODEL: Final = "smollm2-135m-instruct"
+_USUAL: Final = Timeouts()
 LOCAL_TIMEOUTS: Final = Timeouts(first_content_seconds=60.0, stall_seconds=30.0)
 """Longer than a cloud's: nobody stands behind the local model, and a busy CPU needs its time."""
 
@@ -44,6 +49,11 @@ ParallelCount = Annotated[int | Literal["auto"], scalar.whole_or_auto(1, MAX_PAR
 KvBytes = Annotated[int | Literal["auto"], scalar.size_or_auto(MIN_KV_BYTES)]
 CanarySeconds = Annotated[float | None, scalar.duration_or_off(1.0)]
 LayerCount = Annotated[int | Literal["auto"], scalar.whole_or_auto(0)]
+AutoSeconds = Annotated[float | Literal["auto"], scalar.duration_or_auto]
+DrillTime = Annotated[WeekTime, scalar.week_time]
+DrillShape = Annotated[str, scalar.one_of(*Shape)]
+DrillSeconds = Annotated[float, scalar.duration_at_most(MAX_SECONDS)]
+Share = Annotated[float, scalar.share]
 Pause = Annotated[float, scalar.duration_or_zero]
 
 
@@ -66,6 +76,26 @@ class ClientSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CloudTimeouts:
+    """How long an upstream may be silent. See `proxy.core.failover.Timeouts`; here one of them may be learnt."""
+
+    connect_seconds: float = _USUAL.connect_seconds
+    """DNS, TCP and TLS together."""
+    first_content_seconds: AutoSeconds = "auto"
+    """Of a stream; auto: see `proxy.core.patience`."""
+    stall_seconds: float = _USUAL.stall_seconds
+    """Between contents of a running stream."""
+    answer_seconds: float = _USUAL.answer_seconds
+    """Of an unstreamed request, to all of its answer."""
+
+    @property
+    def until_learnt(self) -> Timeouts:
+        """As they are while nothing is known."""
+        first = UNLEARNT_SECONDS if self.first_content_seconds == "auto" else self.first_content_seconds
+        return Timeouts(self.connect_seconds, first, self.stall_seconds, self.answer_seconds)
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamSettings:
     """One OpenAI-compatible service."""
 
@@ -81,12 +111,16 @@ class UpstreamSettings:
     """Extra request headers; the names in lower case."""
     models: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Public model name to this upstream's name for it; others go out unchanged."""
-    timeouts: Timeouts = field(default_factory=Timeouts)
+    timeouts: CloudTimeouts = field(default_factory=CloudTimeouts)
     """How long it may be silent."""
+    reasoning_models: tuple[str, ...] = REASONING_MODELS
+    """Patterns of those of its models that think before they speak."""
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
     """When it counts as down, and as up again."""
     probe: bool = True
     """Whether a tiny real request finds out when it is well again."""
+    check: bool = True
+    """Whether its list of models, which is free, is asked for while it is idle or suspect."""
     prefill: Prefill | None = None
     """How it is asked to go on behind a text, by routes that resume with `all`; None: it cannot."""
     max_connections: int | None = None
@@ -183,6 +217,32 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduledDrill:
+    """One outage on purpose, every week."""
+
+    at: DrillTime
+    """When it begins, in local time."""
+    shape: DrillShape
+    """How the upstream looks dead."""
+    upstream: str
+    """Which one."""
+    for_seconds: DrillSeconds
+    """Its longest time."""
+    share: Share = 1.0
+    """Of the requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrillSettings:
+    """Outages on purpose."""
+
+    allow: bool = False
+    """Whether whoever reaches the operations pages may start one."""
+    schedule: tuple[ScheduledDrill, ...] = ()
+    """Those that begin by themselves, also where nobody else may start one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole file."""
 
@@ -206,6 +266,8 @@ class Config:
     """The first match counts. See `effective_routes`."""
     limits: LimitSettings = LimitSettings()
     """Bounds."""
+    drills: DrillSettings = DrillSettings()
+    """Outages on purpose."""
     log: LogSettings = LogSettings()
     """Logging."""
 

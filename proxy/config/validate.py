@@ -130,6 +130,21 @@ def _routes_are_reached(config: Config) -> Iterator[Finding]:
             yield Finding(f"routes[{index}].match", problem, "move it up or remove it")
 
 
+def _drills_need_one_process(config: Config) -> Iterator[Finding]:
+    """Each worker has breakers and requests of its own; a drill in one of them would be a drill of a part."""
+    given = {"drills.allow": config.drills.allow, "drills.schedule": config.drills.schedule}
+    for key in [key for key, value in given.items() if value and config.workers != 1]:
+        yield Finding(key, "is given with several workers", "say workers: 1, or drill another instance")
+
+
+def _drills_have_a_target(config: Config) -> Iterator[Finding]:
+    names = [upstream.name for upstream in config.upstreams]
+    for index, drill in enumerate(config.drills.schedule):
+        if drill.upstream not in names:
+            key = f"drills.schedule[{index}].upstream"
+            yield Finding(key, f"there is no upstream '{drill.upstream}'", "name one of upstreams")
+
+
 RULES: Final = (
     Rule(frozenset({"listen", "clients", "open_access"}), _open_only_on_purpose),
     Rule(frozenset({"clients"}), _unique_clients),
@@ -142,6 +157,8 @@ RULES: Final = (
     Rule(frozenset({"upstreams", "local"}), _somebody_wakes_the_spare),
     Rule(frozenset({"routes", "upstreams", "local"}), _routes_lead_somewhere),
     Rule(frozenset({"routes"}), _routes_are_reached),
+    Rule(frozenset({"drills", "workers"}), _drills_need_one_process),
+    Rule(frozenset({"drills", "upstreams"}), _drills_have_a_target),
 )
 
 

@@ -20,6 +20,8 @@ class Need(Word):
     VISION = "vision"
     AUDIO = "audio"
     EMBEDDINGS = "embeddings"
+    HISTORY = "history"
+    """All of the conversation. Every request asks for that; lost it is where the local model's context is too small."""
 
 
 class Loss(Enum):
@@ -34,6 +36,7 @@ LOSS_OF_LOCAL_MODEL: Mapping[Need, Loss] = MappingProxyType(
         # With tools offered, not demanded, a plain text answer is one that every client has to expect anyway.
         Need.TOOLS: Loss.DROP,
         Need.LOGPROBS: Loss.DROP,
+        Need.HISTORY: Loss.DROP,
         Need.REQUIRED_TOOL: Loss.REFUSE,
         Need.JSON: Loss.REFUSE,
         Need.VISION: Loss.REFUSE,

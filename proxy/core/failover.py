@@ -9,6 +9,9 @@ The driver (server/drive.py) performs one action, then tells the machine what ca
 sent to the client, so every failure is silent. After it the client holds half an answer: whoever comes next has to go
 on behind it. Only candidates that know how are asked, and when none is left BreakOff says so.
 
+A lone 500, 502 or 503 of an upstream that was well until now is asked again once, a moment later: it is the answer of
+one server among thousands, and the client asked for that model. A budget bounds how often.
+
 An upstream that is silent for long gets an understudy: the local model starts beside it, and its answer is kept back.
 The client asked for the other one, which has until its limit to answer. When it fails, or its time is over, the
 understudy takes its place with all that it has said by then, so that the wait was not for nothing.
@@ -67,10 +70,35 @@ class Start(msgspec.Struct, frozen=True, gc=False):
     """The client has half an answer: go on behind it."""
     is_hedge: bool = False
     """Beside the one that runs: keep back what it says."""
+    begin_at: float = 0.0
+    """Not before."""
+    latest_at: float = inf
+    """What `limit_at` would be if silence were no fault, and `latest_kind` what that would be called."""
+    latest_kind: Kind = Kind.DEADLINE
     hedge_at: float = inf
     """If it is silent until then, say that it is overdue."""
     yield_at: float = inf
     """If an unstreamed answer is not there by then, say that it has to yield."""
+
+
+def learnt(start: Start, limit_seconds: float | None, *, is_suspect: bool) -> Start:
+    """The same start, with what is known of its upstream by now.
+
+    Args:
+        start: of a candidate that is no understudy and does not resume.
+        limit_seconds: from the beginning to the first content; None where it is fixed, or where there is none.
+        is_suspect: whether there are doubts: then the understudy starts at once.
+
+    """
+    limit_at, late_kind, hedge_at = start.limit_at, start.late_kind, start.hedge_at
+    if limit_seconds is not None:
+        limit_at, late_kind = start.begin_at + limit_seconds, _FIRST_CONTENT_TIMEOUT
+        if limit_at >= start.latest_at:
+            limit_at, late_kind = start.latest_at, start.latest_kind
+        hedge_at = start.begin_at + limit_seconds / _HEDGE_SHARE if hedge_at < inf else inf
+    if is_suspect and hedge_at < inf:
+        hedge_at = start.begin_at
+    return msgspec.structs.replace(start, limit_at=limit_at, late_kind=late_kind, hedge_at=hedge_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +166,8 @@ DEFAULT_RETRY_AFTER_SECONDS = 5.0
 
 _FIRST_CONTENT_TIMEOUT = Kind.FIRST_CONTENT_TIMEOUT
 _HEDGE_SHARE = 4
+_PASSING = frozenset({500, 502, 503})
+"""What one server of many says that is being replaced or has stumbled."""
 _WORTH_REPEATING = frozenset({Kind.CONNECT, Kind.RESET, Kind.CUT})
 
 
@@ -190,6 +220,9 @@ class Opening:
             first.limit_at + now,
             first.stall_seconds,
             first.late_kind,
+            begin_at=now,
+            latest_at=first.latest_at + now,
+            latest_kind=first.latest_kind,
             hedge_at=first.hedge_at + now,
             yield_at=first.yield_at + now,
         )
@@ -216,10 +249,14 @@ class Failover:
     """The understudy, while it runs or has its answer."""
     _hedge_shows: bool = False
     _has_hedged: bool = False
+    _is_local_spent: bool = False
+    """The local model has had its turn, as the understudy."""
     _must_yield: bool = False
     """The time of whoever runs is over as soon as the understudy shows something."""
     _again: Candidate | None = None
     """The candidate whose turn comes once more."""
+    _begin_at: float = 0.0
+    """When that is."""
     _refused: tuple[Candidate, ...] = ()
     _retry_at: tuple[float, ...] = ()
     _broken: Outcome | None = None
@@ -258,7 +295,7 @@ class Failover:
         start = self._start(local, now, is_hedge=True)
         if start.limit_at <= now:
             return WAIT
-        self._has_hedged = True
+        self._has_hedged = self._is_local_spent = True
         self._hedge = start
         self.attempts += 1
         return start
@@ -279,10 +316,29 @@ class Failover:
             self.tried += (Tried(self._hedge.candidate.upstream, kind, status),)
             self._hedge = None
             self._hedge_shows = False
+        if kind in _WORTH_REPEATING and not self._has_repeated:  # as in `_is_worth_repeating`
+            self._has_repeated, self._is_local_spent = True, False
         return WAIT
 
-    def ended(self, outcome: Outcome, now: float, *, can_go_on: bool = True) -> Action:
-        """The running attempt is over. `can_go_on`: what the client has by now is something to go on behind."""
+    def is_passing(self, outcome: Outcome) -> bool:
+        """Whether the running attempt, if it ends like this, is worth a second try at the same upstream."""
+        start = self._running
+        is_first = start is not None and not start.candidate.is_local and not start.is_forced
+        is_bare = outcome.status in _PASSING and outcome.retry_after_seconds is None
+        return is_first and is_bare and not self._is_committed and not self._has_repeated and not self._hedge_shows
+
+    def ended(
+        self, outcome: Outcome, now: float, *, can_go_on: bool = True, retry_after_seconds: float | None = None
+    ) -> Action:
+        """The running attempt is over.
+
+        Args:
+            outcome: how it ended.
+            now: when.
+            can_go_on: what the client has by now is something to go on behind.
+            retry_after_seconds: how long to wait before the same upstream is asked again; None if it may not be.
+
+        """
         start = self._take_running()
         if outcome.is_answer and not self._is_unfit(start, outcome):
             return FINISH
@@ -292,9 +348,10 @@ class Failover:
         self.tried += (Tried(start.candidate.upstream, outcome.kind, outcome.status),)
         if outcome.retry_after_seconds is not None:
             self._retry_at += (now + outcome.retry_after_seconds,)
-        if self._is_worth_repeating(start, outcome):
+        if retry_after_seconds is not None or self._is_worth_repeating(start, outcome):
             self._has_repeated = True
             self._again = start.candidate
+            self._begin_at = now + (retry_after_seconds or 0.0)
         return self._promote() if self._hedge_shows else self._next(now)
 
     def _is_worth_repeating(self, start: Start, outcome: Outcome) -> bool:
@@ -321,8 +378,9 @@ class Failover:
 
     def _next(self, now: float) -> Action:
         while candidate := self._take_candidate():
-            start = self._start(candidate, now)
-            if start.limit_at > now:
+            begin_at, self._begin_at = max(self._begin_at, now), 0.0
+            start = self._start(candidate, begin_at)
+            if start.limit_at > begin_at:
                 self._running = start
                 self.attempts += 1
                 return start
@@ -338,7 +396,7 @@ class Failover:
         while self._begun < len(self.candidates):
             self._begun += 1
             candidate = self.candidates[self._begun - 1]
-            if self._has_hedged and candidate.is_local and not self._is_committed:
+            if self._is_local_spent and candidate.is_local and not self._is_committed:
                 continue
             if not self._is_committed or candidate.prefill:
                 return candidate
@@ -374,6 +432,7 @@ class Failover:
         has_reserve = not candidate.is_local and any(other.is_local for other in self.candidates[self._begun :])
         if has_reserve:
             limit_at -= self.local_reserve_seconds
+        latest_at = limit_at
         if self.is_stream and now + timeouts.first_content_seconds < limit_at:
             limit_at, late_kind = now + timeouts.first_content_seconds, _FIRST_CONTENT_TIMEOUT
         return Start(
@@ -385,6 +444,9 @@ class Failover:
             late_kind,
             is_forced,
             is_hedge=is_hedge,
+            begin_at=now,
+            latest_at=latest_at,
+            latest_kind=self.deadline_kind,
             hedge_at=now + self._patience_seconds(timeouts) if self.hedges and has_reserve else inf,
             yield_at=now + timeouts.answer_seconds if self.hedges and has_reserve and not self.is_stream else inf,
         )
@@ -404,6 +466,7 @@ class Failover:
             timeouts.stall_seconds,
             _FIRST_CONTENT_TIMEOUT,
             is_resuming=True,
+            begin_at=now,
         )
 
     def _retry_after_seconds(self, now: float) -> float:

@@ -7,13 +7,28 @@ breaker is forgotten first, an ill one only when all are ill.
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
+from math import inf
 
 import msgspec
 
-from proxy.core.breaker import UNCOUNTED, Breaker, BreakerSettings, Permit, Refusal, State, Transition
+from proxy.core.breaker import UNCOUNTED, Breaker, BreakerSettings, Permit, Place, Refusal, State, Transition, first
+from proxy.core.patience import REASONING_MODELS, Patience, is_reasoning
 
 MAX_MODELS = 256
 """Breakers kept for each upstream. OpenAI lists about 100 models; a client that invents names gains nothing."""
+
+
+RED_SECONDS = 30.0
+"""For so long a failed check makes an upstream suspect. The next one comes sooner, and says whether it still is."""
+
+
+class Urgency(Enum):
+    """How much an active check of an upstream is worth."""
+
+    NONE = "requests end there all the time, and say more"
+    IDLE = "nobody has asked it for a while"
+    SUSPECT = "there are doubts"
 
 
 class Key(msgspec.Struct, frozen=True, gc=False):
@@ -29,12 +44,16 @@ class HealthPolicy:
 
     breaker: BreakerSettings
     is_probed: bool
+    is_limit_learnt: bool = False
+    """Whether nobody has fixed how long first contents are waited for."""
+    reasoning_models: tuple[str, ...] = REASONING_MODELS
 
 
 @dataclass(slots=True)
 class _Record:
     breaker: Breaker
     endpoint: str
+    patience: Patience
 
 
 class Health:
@@ -44,8 +63,11 @@ class Health:
     def __init__(self, policies: Mapping[str, HealthPolicy]) -> None:
         self._policies = policies
         self._records: dict[str, OrderedDict[str, _Record]] = {name: OrderedDict() for name in policies}
+        self._red_until = dict.fromkeys(policies, -inf)
 
-    def acquire(self, key: Key, endpoint: str, now: float) -> tuple[Permit | Refusal, Transition | None]:
+    def acquire(
+        self, key: Key, endpoint: str, now: float, place: Place = first
+    ) -> tuple[Permit | Refusal, Transition | None]:
         """A client's request to `endpoint` (a path below /v1) asks for leave."""
         records = self._records.get(key.upstream)
         if records is None:
@@ -55,7 +77,12 @@ class Health:
             record = self._add(key, endpoint, now)
         record.endpoint = endpoint
         records.move_to_end(key.model)  # the least recently used stands first
-        return record.breaker.acquire(now)
+        return record.breaker.acquire(now, place)
+
+    def force(self, key: Key) -> Permit:
+        """Leave in any case, see `Breaker.force`."""
+        record = self._find(key)
+        return record.breaker.force() if record else UNCOUNTED
 
     def acquire_probe(self, key: Key, now: float) -> tuple[Permit | Refusal, Transition | None]:
         """The prober asks for leave."""
@@ -71,6 +98,51 @@ class Health:
                 if record.breaker.state is not State.CLOSED:
                     yield Key(upstream, model), record.endpoint
 
+    def learn(self, key: Key, seconds: float, now: float, *, is_long: bool) -> None:
+        """A stream's first content came so long after its request; `is_long`: its prompt is very long."""
+        record = self._find(key)
+        if record and not is_long:
+            record.patience.observe(seconds, now)
+
+    def usual_seconds(self, key: Key, now: float) -> float | None:
+        """By then 95 of 100 streams have shown content; None until that is known."""
+        record = self._find(key)
+        return record.patience.usual_seconds(now) if record else None
+
+    def limit_seconds(self, key: Key, now: float, *, is_long: bool) -> float | None:
+        """How long a stream's first content is to be waited for; None where that is fixed."""
+        policy = self._policies.get(key.upstream)
+        if policy is None or not policy.is_limit_learnt:
+            return None
+        record = self._find(key)
+        patience = record.patience if record else self._new_patience(key)
+        return patience.limit_seconds(now, is_long=is_long)
+
+    def is_suspect(self, key: Key, now: float) -> bool:
+        """Whether the upstream should be watched, see core/suspicion.py. Cheap enough to be asked for every request."""
+        records = self._records.get(key.upstream)
+        if records is None:
+            return False
+        record = records.get(key.model)
+        return now < self._red_until[key.upstream] or (record is not None and record.breaker.is_suspect(now))
+
+    def checked(self, upstream: str, now: float, *, is_red: bool) -> bool:
+        """An active check of the whole upstream has ended so. Whether that has made it suspect.
+
+        Red does no more than that, and green ends no more than what red has begun.
+        """
+        was_red = now < self._red_until[upstream]
+        self._red_until[upstream] = now + RED_SECONDS if is_red else -inf
+        return is_red and not was_red
+
+    def wants_check(self, upstream: str, now: float) -> Urgency:
+        """Whether an active check could learn what requests do not tell anyway."""
+        records = self._records[upstream].values()
+        if now < self._red_until[upstream] or any(record.breaker.is_suspect(now) for record in records):
+            return Urgency.SUSPECT
+        latest = next(reversed(records), None)
+        return Urgency.IDLE if latest is None or latest.breaker.is_idle(now) else Urgency.NONE
+
     def states(self, upstream: str) -> Counter[State]:
         """How many of the upstream's breakers are in which state."""
         records = self._records.get(upstream)
@@ -85,8 +157,11 @@ class Health:
         self._make_room(records)
         policy = self._policies[key.upstream]
         breaker = Breaker(policy.breaker, is_probed=policy.is_probed, now=now)
-        record = records[key.model] = _Record(breaker, endpoint)
+        record = records[key.model] = _Record(breaker, endpoint, self._new_patience(key))
         return record
+
+    def _new_patience(self, key: Key) -> Patience:
+        return Patience(is_reasoning=is_reasoning(key.model, self._policies[key.upstream].reasoning_models))
 
     def _touch(self, key: Key, endpoint: str, now: float) -> _Record:
         record = self._find(key) or self._add(key, endpoint, now)
@@ -118,15 +193,15 @@ class Health:
         if key.upstream in self._policies:
             self._touch(key, endpoint, now).breaker.adopt_opened(seconds, now)
 
-    def adopt_closed(self, key: Key, now: float) -> None:
-        """A breaker closed elsewhere."""
+    def adopt_recovery(self, key: Key, now: float) -> None:
+        """An upstream was found to be well elsewhere."""
         if record := self._find(key):
-            record.breaker.adopt_closed(now)
+            record.breaker.adopt_recovery(now)
 
     def adopt_failure(self, key: Key, endpoint: str, now: float) -> None:
         """A hard failure elsewhere."""
         if key.upstream in self._policies:
-            self._touch(key, endpoint, now).breaker.adopt_failure()
+            self._touch(key, endpoint, now).breaker.adopt_failure(now)
 
     def adopt_success(self, key: Key) -> None:
         """A success elsewhere, after a failure."""

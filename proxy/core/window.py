@@ -46,6 +46,14 @@ class RatioWindow:
         self._outcomes[index] += 1
         self._successes[index] += success
 
+    def succeed(self, now: float) -> None:
+        """Count a success, as nearly all are: `add` without what it costs to say so."""
+        if now >= self._ends_at:
+            self._advance(now)
+        index = self._slot % _BUCKETS
+        self._outcomes[index] += 1
+        self._successes[index] += 1
+
     def ratio(self, now: float) -> Ratio:
         """What is left in the window at `now`."""
         self._advance(now)

@@ -13,6 +13,7 @@ from proxy.server.journal import Budget, Journal
 from proxy.upstreams.transport import AttemptFailed
 from proxy.wire import completion, sse
 from proxy.wire.http1 import ResponseHead
+from proxy.wire.likeness import Likeness
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """An unstreamed answer is held in memory. 64 MiB is 2,000 embeddings of 3,072 numbers in JSON, the largest request
@@ -72,6 +73,7 @@ class StreamAnswer:
     _reader: sse.EventReader = field(default_factory=sse.EventReader)
     _held: bytes = b""
     _journal: Journal | None = None
+    _likeness: Likeness = field(default_factory=Likeness)
     is_keep_alive: bool = False
     """Whether what `take` gave last is comments only: no content, and no proof that there will be any."""
     fault: Outcome | None = None
@@ -96,7 +98,7 @@ class StreamAnswer:
             return b""
         if (journal := self._journal) is None:
             return self._hold(block)
-        if completion.seems_sound(block):
+        if self._likeness.holds(block):
             self.is_keep_alive = False
             journal.add(block)
             return block
@@ -136,7 +138,7 @@ class StreamAnswer:
         self.is_keep_alive = sse.is_only_comments(block)
         if self.is_keep_alive:  # it would push the finish out of the tail
             return block
-        end = completion.end_of_sound(block)
+        end = self._likeness.end_of_sound(block)
         if end < len(block):
             block, bad = block[:end], next(sse.events(block[end:]))
             self.fault = _fault(self._head, bad)

@@ -118,7 +118,7 @@ class Attempt:
         self.began_at = self._facilities.clock.monotonic()
         self.limit_at = min(self.start.hedge_at, self.start.limit_at)
         self._facilities.deadlines.watch(self)
-        if self._upstream.is_ready:
+        if self._upstream.is_ready and self.start.begin_at <= self.began_at:
             self._send(extra)
         else:
             self._wait = asyncio.get_running_loop().create_task(self._send_when_ready(extra))
@@ -230,6 +230,8 @@ class Attempt:
 
     async def _send_when_ready(self, extra: Fields) -> None:
         try:
+            if (early_seconds := self.start.begin_at - self.began_at) > 0:
+                await asyncio.sleep(early_seconds)
             if await self._upstream.wait(self.limit_at - self._facilities.clock.monotonic()):
                 self._send(extra)
             else:
@@ -242,7 +244,8 @@ class Attempt:
         outcome = OK
         if head.status != 200:
             kind = kind_of_status(head.status, self._upstream.key_owner(self.question.call.fields))
-            pause = headers.retry_after_seconds(CIMultiDict(head.fields), self._facilities.clock.wall())
+            lookup, wall = CIMultiDict(head.fields), self._facilities.clock.wall()
+            pause = headers.retry_after_seconds(lookup, wall, is_rate_limited=head.status == 429)
             outcome = Outcome(kind, head.status, pause)
             if not outcome.is_answer:
                 raise AttemptFailed(outcome)

@@ -4,15 +4,20 @@ Facts come in as calls, from the attempt under way and from the client's connect
 connection. Nothing here waits, so it is all the same which door the request came in by.
 """
 
+import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
+from typing import Final
 
-from proxy.core.breaker import Permit, Refusal
-from proxy.core.candidates import Plan
-from proxy.core.failover import FINISH, Action, BreakOff, Failover, GiveUp, Opening, Promote, Start, Wait
+from proxy.core.breaker import Permit, Refusal, first
+from proxy.core.budget import RetryBudget
+from proxy.core.candidates import Need, Plan
+from proxy.core.failover import FINISH, Action, BreakOff, Failover, GiveUp, Opening, Promote, Start, Wait, learnt
 from proxy.core.health import Key
-from proxy.core.outcome import OK, Kind, Outcome
+from proxy.core.outcome import OK, Kind, Outcome, Weight
+from proxy.core.ramp import place
 from proxy.errors import RequestInvalid
 from proxy.server.account import CLIENT_GONE, Account
 from proxy.server.attempt import Attempt, Facilities, Question
@@ -25,8 +30,13 @@ from proxy.upstreams.pool import Pool
 from proxy.upstreams.transport import AttemptFailed
 from proxy.upstreams.upstream import Call
 from proxy.wire import completion, continuation, envelope, sse
+from proxy.wire.conversation import conversation
 from proxy.wire.headers import Fields
 from proxy.wire.stitch import Stitch, Unstitchable
+
+_SHRUNK: Final = b"x-hotspare-shrunk"
+_RETRY_PAUSE_SECONDS: Final = (0.25, 0.5)
+"""Long enough for a balancer to take a bad server out, short enough not to be noticed; jittered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,8 @@ class Means:
     pool: Pool
     facilities: Facilities
     emit: Emit
+    retries: RetryBudget
+    rng: random.Random
     now: Callable[[], float] = field(init=False)
     """The monotonic instant: the clock's own function, without a way to it."""
 
@@ -70,6 +82,7 @@ class Drive:
 
     def begin(self) -> None:
         """Start with the first candidate."""
+        self._means.retries.requests += 1
         try:
             self._perform(self._opening.begin(self._account.started_at))
         except Exception as error:  # noqa: BLE001 - the boundary: one of its callers is a callback, as in `_launch`
@@ -113,7 +126,9 @@ class Drive:
             return
         self._account.first_content_at = attempt.first_content_at
         self._account.is_committed = True
-        self._note_answer(attempt.start)
+        if attempt.first_content_at is not None:
+            self._means.pool.learn(attempt.key, attempt.first_content_at - attempt.began_at, len(self._body))
+        self._note_answer(attempt)
         assert attempt.response is not None
         self._status = attempt.response.status
         self._reply.begin(self._status, answer_lines(attempt.response, self._account), held)
@@ -135,13 +150,21 @@ class Drive:
         else:
             machine = self._machine or self._make_machine()
             can_go_on = outcome.is_answer or self._can_go_on(attempt)
-            action = machine.ended(outcome, self._means.now(), can_go_on=can_go_on)
+            pause = self._retry_pause(attempt, outcome) if machine.is_passing(outcome) else None
+            action = machine.ended(outcome, self._means.now(), can_go_on=can_go_on, retry_after_seconds=pause)
         if body is not None and action is FINISH:
             self._answer(attempt, outcome, body)
             return
         if attempt.lacks_end and action is FINISH:
             self._reply.block(sse.event(completion.DONE))
         self._perform(action)
+
+    def _retry_pause(self, attempt: Attempt, outcome: Outcome) -> float | None:
+        """How long to wait before asking the same upstream again, in seconds; None where that would do harm."""
+        means = self._means
+        if not (outcome.weight is Weight.HARD and means.pool.is_lone_failure(attempt.permit)):
+            return None
+        return means.rng.uniform(*_RETRY_PAUSE_SECONDS) if means.retries.spend(means.now()) else None
 
     def fault(self, attempt: Attempt, error: Exception) -> None:
         """A mistake of ours, or of the client's that only showed now."""
@@ -205,10 +228,11 @@ class Drive:
         """Perform actions until one of them takes time, or ends the request."""
         while isinstance(action, Start):
             key = Key(action.candidate.upstream, action.candidate.model)
-            permit = self._means.pool.acquire(key, self._account.endpoint, is_forced=action.is_forced)
+            whence = self._place if len(self._plan.candidates) > 1 else first
+            permit = self._means.pool.acquire(key, self._account.endpoint, whence, is_forced=action.is_forced)
             machine = self._machine
             if not isinstance(permit, Refusal):
-                self._launch(action, key, permit)
+                self._launch(self._fitted(action, key), key, permit)
                 return
             if action.is_hedge and machine is not None:
                 action = machine.hedge_failed(Kind.BREAKER_OPEN)
@@ -226,6 +250,21 @@ class Drive:
             case _:
                 self._reply.end()
                 self._end(self._status)
+
+    def _place(self) -> float:
+        """Where this conversation stands among those that come back to an upstream."""
+        return place(self._account.client, conversation(self._body))
+
+    def _fitted(self, start: Start, key: Key) -> Start:
+        """With what is known of this upstream."""
+        if start.is_resuming or start.is_hedge:
+            return start
+        pool, question = self._means.pool, self._question
+        limit_seconds = pool.limit_seconds(key, len(self._body)) if question.is_stream else None
+        is_suspect = start.hedge_at < inf and pool.is_suspect(key)
+        if limit_seconds is None and not is_suspect:
+            return start
+        return learnt(start, limit_seconds, is_suspect=is_suspect)
 
     def _launch(self, start: Start, key: Key, permit: Permit) -> None:
         upstream = self._means.pool[key.upstream]
@@ -286,7 +325,7 @@ class Drive:
         call, prefill = self._question.call, start.candidate.prefill
         assert self._stitch is not None
         assert prefill is not None
-        body = continuation.continued(self._body, prefill, self._stitch.text)
+        body = continuation.continued(self._body, prefill, self._stitch.texts)
         return Question(
             Call(call.method, call.target, call.fields, body, call.rendered), self._question.model, is_stream=True
         )
@@ -319,7 +358,7 @@ class Drive:
         """The client gets a whole answer."""
         if outcome is not OK and outcome.kind is Kind.CALLER_ERROR:
             self._account.result = Result.CALLER_ERROR
-        self._note_answer(attempt.start)
+        self._note_answer(attempt)
         assert attempt.response is not None
         status = attempt.response.status
         self._reply.whole(status, answer_lines(attempt.response, self._account), body)
@@ -354,7 +393,7 @@ class Drive:
         if attempt is self._attempt:
             self._attempt = None
         means, account = self._means, self._account
-        means.pool.report(attempt.key, attempt.permit, outcome)
+        means.pool.report(attempt.key, attempt.permit, outcome, has_waited=attempt.first_content_at is None)
         began_at, first_at = attempt.began_at, attempt.first_content_at
         means.emit(
             AttemptEnded(
@@ -370,20 +409,26 @@ class Drive:
             )
         )
 
-    def _note_answer(self, start: Start) -> None:
-        account, machine = self._account, self._machine
+    def _note_answer(self, attempt: Attempt) -> None:
+        account, machine, start = self._account, self._machine, attempt.start
         account.upstream, account.model = start.candidate.upstream, start.candidate.model
         account.losses = start.candidate.losses
+        if start.candidate.is_local and attempt.response is not None and attempt.response.has(_SHRUNK):
+            account.losses = (*account.losses, Need.HISTORY)
         if machine is not None:
             account.tried = machine.tried
 
     def _fields_for_local(self, start: Start) -> Fields:
         """For the model server's queue: whose turn it is, and until when waiting makes sense."""
         seconds_left = start.limit_at - self._means.now()
-        return [
+        fields = [
             ("x-hotspare-client", self._account.client),
             ("x-hotspare-deadline-seconds", f"{max(seconds_left, 0.0):.3f}"),
         ]
+        # Who asks for the local model by its name hears that a conversation is too long; who asked for a cloud gets
+        # what can be had.
+        stands_in = not self._plan.candidates[0].is_local
+        return [*fields, ("x-hotspare-shrink", "1")] if stands_in else fields
 
 
 def _joined(stitch: Stitch, data: bytes) -> bytes:

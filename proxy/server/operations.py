@@ -37,7 +37,7 @@ class Readiness:
         states = self.breakers()
         upstreams = {name: "down" if _is_down(states[name]) else "up" for name in sorted(self.clouds)}
         phase = self.local_phase()
-        can_answer = phase in (Phase.READY, Phase.STANDBY) or "up" in upstreams.values()
+        can_answer = phase in _ABLE or "up" in upstreams.values()
         return {
             "ready": can_answer and not self.is_draining,
             "draining": self.is_draining,
@@ -46,9 +46,18 @@ class Readiness:
             "upstreams": upstreams,
         }
 
+    def can_do_without(self, upstream: str) -> bool:
+        """Whether requests could be answered if this cloud were gone."""
+        states = self.breakers()
+        others = self.clouds - {upstream}
+        return self.local_phase() in _ABLE or any(not _is_down(states[name]) for name in others)
+
+
+_ABLE = (Phase.READY, Phase.STANDBY)
+
 
 def _is_down(states: Mapping[State, int]) -> bool:
-    return sum(states.values()) > 0 and not states.get(State.CLOSED)
+    return sum(states.values()) > 0 and not states.get(State.CLOSED) and not states.get(State.RAMPING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from functools import partial
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from proxy.server import drills
 from proxy.server.body import expect_continue
+from proxy.server.drills import DrillPage
 from proxy.server.listing import Listing
 from proxy.server.middleware import Reception
 from proxy.server.operations import Operations
@@ -39,6 +41,13 @@ def add_operations(app: web.Application, operations: Operations) -> None:
     """What operators use."""
     for path, handler in zip(OPERATIONS, (operations.metrics, operations.livez, operations.readyz), strict=True):
         app.router.add_get(path, handler)
+
+
+def add_drills(app: web.Application, page: DrillPage) -> None:
+    """What operators use to make outages; only where that is allowed."""
+    app.router.add_post(drills.PATH, page.start)
+    app.router.add_get(drills.PATH, page.show)
+    app.router.add_delete(drills.PATH, page.stop)
 
 
 def application(reception: Reception) -> web.Application:

@@ -10,9 +10,11 @@ from enum import StrEnum
 from msgspec import Struct
 
 from proxy.core.breaker import State
+from proxy.core.drill_report import Drill, Report
 from proxy.core.failover import Tried
 from proxy.core.outcome import Kind, Outcome
 from proxy.core.phases import Phases
+from proxy.core.suspicion import Doubt
 from proxy.core.word import Word
 
 
@@ -92,6 +94,16 @@ class BreakerChanged(Struct, frozen=True, gc=False):
     open_seconds: float | None = None
 
 
+class UpstreamSuspected(Struct, frozen=True, gc=False):
+    """There is reason to watch an upstream that still serves; told at most once a minute while it lasts. `model` is
+    empty where the doubt is about all of them.
+    """
+
+    upstream: str
+    model: str
+    doubt: Doubt
+
+
 class Phase(StrEnum):
     """What the model server is doing; a metric label."""
 
@@ -139,5 +151,28 @@ class WorkerChanged(Struct, frozen=True, gc=False):
     detail: str = ""
 
 
-Event = AttemptEnded | RequestEnded | BreakerChanged | ModelServerChanged | FaultCaught | WorkerChanged
+class DrillChanged(Struct, frozen=True, gc=False):
+    """A drill began, ended, or is over: what it broke is back."""
+
+    report: Report
+
+
+class DrillSkipped(Struct, frozen=True, gc=False):
+    """A drill was due and did not begin. `why` is for people."""
+
+    drill: Drill
+    why: str
+
+
+Event = (
+    AttemptEnded
+    | RequestEnded
+    | BreakerChanged
+    | UpstreamSuspected
+    | ModelServerChanged
+    | FaultCaught
+    | WorkerChanged
+    | DrillChanged
+    | DrillSkipped
+)
 Emit = Callable[[Event], None]

@@ -81,6 +81,11 @@ DEGRADED_REQUESTS = Family(
     ("upstream", "need"),
 )
 BREAKER_TRANSITIONS = Family("hotspare_breaker_transitions", "Changes of circuit breakers.", ("upstream", "state"))
+SUSPICIONS = Family(
+    "hotspare_suspicions",
+    "Reasons to watch an upstream that still serves: at most one a minute is told for each model.",
+    ("upstream", "doubt"),
+)
 BREAKERS = Family(
     "hotspare_breakers", "Circuit breakers, one for each model asked for, in each state.", ("upstream", "state")
 )
@@ -102,6 +107,7 @@ COUNTERS = (
     RESUMED_STREAMS,
     DEGRADED_REQUESTS,
     BREAKER_TRANSITIONS,
+    SUSPICIONS,
     MODEL_SERVER_STARTS,
     WORKER_RESTARTS,
     FAULTS,

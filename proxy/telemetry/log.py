@@ -6,18 +6,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TextIO
 
+import msgspec
+
 from proxy.clock import SystemClock
 from proxy.core.breaker import State
 from proxy.core.outcome import Kind
 from proxy.telemetry.events import (
     AttemptEnded,
     BreakerChanged,
+    DrillChanged,
+    DrillSkipped,
     Event,
     FaultCaught,
     ModelServerChanged,
     Phase,
     RequestEnded,
     Result,
+    UpstreamSuspected,
     WorkerChanged,
 )
 from proxy.telemetry.line import HumanFormat, JsonFormat, Line, fields
@@ -111,11 +116,18 @@ class LogSink:
             case BreakerChanged():
                 level = logging.WARNING if event.after is State.OPEN else logging.INFO
                 _log(level, f"breaker {event.after}", _breaker_fields(event))
+            case UpstreamSuspected():
+                said = {"upstream": event.upstream, "model": event.model or None, "doubt": event.doubt}
+                _log(logging.INFO, "upstream suspect", said)
             case ModelServerChanged():
                 level = logging.WARNING if event.phase is Phase.DOWN else logging.INFO
                 _log(level, f"model server {event.phase}", {"detail": event.detail or None})
             case WorkerChanged():
                 _log(logging.INFO, f"worker {event.phase}", {"number": event.number, "detail": event.detail or None})
+            case DrillChanged(report):
+                _log(logging.WARNING, _DRILL[report.end is not None, report.is_over], msgspec.structs.asdict(report))
+            case DrillSkipped(drill, why):
+                _log(logging.WARNING, "drill skipped", {**msgspec.structs.asdict(drill), "why": why})
             case FaultCaught():
                 _LOGGER.error("fault in %s", event.where, exc_info=event.error)
 
@@ -131,6 +143,7 @@ def _log(level: int, message: str, said: Mapping[str, object | None]) -> None:
     _LOGGER.log(level, message, extra={_FIELDS: known})
 
 
+_DRILL = {(False, False): "drill began", (True, False): "drill ended", (True, True): "drill over"}
 _ANSWERS = frozenset({Kind.OK, Kind.CALLER_ERROR})
 _SHOULD_BE_SEEN = frozenset({Result.UNAVAILABLE, Result.BROKEN_OFF, Result.FAULT})
 

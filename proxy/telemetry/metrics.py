@@ -20,6 +20,7 @@ from proxy.telemetry.events import (
     ModelServerChanged,
     Phase,
     RequestEnded,
+    UpstreamSuspected,
     WorkerChanged,
     WorkerPhase,
 )
@@ -85,6 +86,8 @@ class Metrics:
         match event:
             case BreakerChanged():
                 self._count(families.BREAKER_TRANSITIONS, event.upstream, event.after).value += 1
+            case UpstreamSuspected():
+                self._count(families.SUSPICIONS, event.upstream, event.doubt).value += 1
             case ModelServerChanged():
                 self._count_phase(event.phase)
             case FaultCaught():

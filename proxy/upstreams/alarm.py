@@ -8,16 +8,15 @@ from typing import Final
 
 from proxy.clock import Clock
 from proxy.core.breaker import State
-from proxy.core.outcome import Weight
-from proxy.telemetry.events import AttemptEnded, BreakerChanged, Event
+from proxy.telemetry.events import AttemptEnded, BreakerChanged, Event, UpstreamSuspected
 
 _AGAIN_SECONDS: Final = 1.0
 """How long one alarm lasts: in an outage there are thousands a second, and nobody rests for so short a time."""
 
 
 class Alarm:
-    """Calls `want` for an upstream's hard failure, for a breaker that opens, and for a request that the local model
-    has answered. `local` is its name."""
+    """Calls `want` for an upstream that has become suspect, for a breaker that opens, and for a request that the local
+    model has answered. `local` is its name."""
 
     def __init__(self, want: Callable[[], None], local: str, clock: Clock) -> None:
         self._want = want
@@ -33,5 +32,5 @@ class Alarm:
 
     def _is_reason(self, event: Event) -> bool:
         if isinstance(event, AttemptEnded):
-            return event.upstream == self._local or event.outcome.weight is Weight.HARD
-        return isinstance(event, BreakerChanged) and event.after is State.OPEN
+            return event.upstream == self._local
+        return isinstance(event, UpstreamSuspected) or (isinstance(event, BreakerChanged) and event.after is State.OPEN)

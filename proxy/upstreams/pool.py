@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping
 
 from proxy.clock import Clock
-from proxy.core.breaker import UNCOUNTED, Permit, Refusal, State, Transition
-from proxy.core.health import Health, Key
-from proxy.core.outcome import Outcome
-from proxy.telemetry.events import BreakerChanged, Emit
+from proxy.core.breaker import Permit, Place, Refusal, State, Transition, first
+from proxy.core.health import Health, Key, Urgency
+from proxy.core.outcome import OK, Outcome
+from proxy.core.patience import LONG_PROMPT_BYTES
+from proxy.core.suspicion import Doubt
+from proxy.telemetry.events import BreakerChanged, Emit, UpstreamSuspected
 from proxy.upstreams.upstream import Upstream
 
 
@@ -25,11 +27,13 @@ class Pool:
     def __iter__(self) -> Iterator[Upstream]:
         return iter(self._upstreams.values())
 
-    def acquire(self, key: Key, endpoint: str, *, is_forced: bool = False) -> Permit | Refusal:
-        """Ask leave for a client's request; one that is forced always gets it, and counts for nothing."""
+    def acquire(self, key: Key, endpoint: str, place: Place = first, *, is_forced: bool = False) -> Permit | Refusal:
+        """Ask leave for a client's request; one that is forced always gets it, and counts for nothing if the breaker is
+        open. `place` says where its conversation stands among those that come back to an upstream (core/ramp.py);
+        `first` lets it in at once, for want of anybody else to ask."""
         if is_forced:
-            return UNCOUNTED
-        answer, transition = self._health.acquire(key, endpoint, self._clock.monotonic())
+            return self._health.force(key)
+        answer, transition = self._health.acquire(key, endpoint, self._clock.monotonic(), place)
         if transition:
             self._publish(key, transition)
         return answer
@@ -44,18 +48,52 @@ class Pool:
     def first_content(self, permit: Permit) -> None:
         """The exchange under `permit` gives content."""
         if permit.breaker is not None:
-            permit.breaker.first_content(permit)
+            permit.breaker.first_content(permit, self._clock.monotonic())
 
-    def report(self, key: Key, permit: Permit, outcome: Outcome) -> None:
-        """The exchange under `permit` ended."""
-        if permit.breaker is None:
+    def report(self, key: Key, permit: Permit, outcome: Outcome, *, has_waited: bool = False) -> None:
+        """The exchange under `permit` ended. `has_waited`: until then the client had seen nothing of it."""
+        breaker = permit.breaker
+        if breaker is None:
             return
-        if transition := permit.breaker.report(permit, outcome, self._clock.monotonic()):
+        transition = breaker.report(permit, outcome, self._clock.monotonic(), has_waited=has_waited)
+        if transition:
             self._publish(key, transition)
+        if outcome is not OK and (doubt := breaker.take_doubt()):
+            self._emit(UpstreamSuspected(key.upstream, key.model, doubt))
+
+    def learn(self, key: Key, seconds: float, body_bytes: int) -> None:
+        """A stream's first content came so long after its request, which had a body of so many bytes."""
+        self._health.learn(key, seconds, self._clock.monotonic(), is_long=body_bytes > LONG_PROMPT_BYTES)
+
+    def usual_seconds(self, key: Key) -> float | None:
+        """By then 95 of 100 streams have shown content; None until that is known."""
+        return self._health.usual_seconds(key, self._clock.monotonic())
+
+    def limit_seconds(self, key: Key, body_bytes: int) -> float | None:
+        """How long the first content of a stream is to be waited for whose request has a body of so many bytes, see
+        core/patience.py. None where that is fixed: `Timeouts` says it."""
+        return self._health.limit_seconds(key, self._clock.monotonic(), is_long=body_bytes > LONG_PROMPT_BYTES)
+
+    def is_suspect(self, key: Key) -> bool:
+        """Whether the upstream should be watched, see core/suspicion.py. Cheap enough to be asked for every request."""
+        return self._health.is_suspect(key, self._clock.monotonic())
+
+    def is_lone_failure(self, permit: Permit) -> bool:
+        """Whether the failure that was reported last under `permit` is the only one since the last success."""
+        return permit.breaker is not None and permit.breaker.has_lone_failure
 
     def ill(self) -> list[tuple[Key, str]]:
         """Every (upstream, model) that a probe should look at, with the endpoint it was last asked on."""
         return list(self._health.ill())
+
+    def wants_check(self, upstream: str) -> Urgency:
+        """Whether an active check of it is worth anything now."""
+        return self._health.wants_check(upstream, self._clock.monotonic())
+
+    def checked(self, upstream: str, *, is_red: bool) -> None:
+        """An active check ended so."""
+        if self._health.checked(upstream, self._clock.monotonic(), is_red=is_red):
+            self._emit(UpstreamSuspected(upstream, "", Doubt.CHECK))
 
     def states(self) -> Mapping[str, Mapping[State, int]]:
         """How many breakers of each upstream are in which state."""
@@ -85,9 +123,9 @@ class Pool:
         """Another worker's breaker opened for so long."""
         self._health.adopt_opened(key, endpoint, open_seconds, self._clock.monotonic())
 
-    def adopt_closed(self, key: Key) -> None:
-        """Another worker's breaker closed."""
-        self._health.adopt_closed(key, self._clock.monotonic())
+    def adopt_recovery(self, key: Key) -> None:
+        """Another worker found the upstream to be well again."""
+        self._health.adopt_recovery(key, self._clock.monotonic())
 
     def adopt_failure(self, key: Key, endpoint: str) -> None:
         """An attempt of another worker's ended in a hard failure."""

@@ -89,7 +89,7 @@ class Prober:
         timeouts = self._timeouts[key.upstream]
         body = msgspec.json.encode({"model": key.model, **_BODIES[endpoint]})
         call = Call("POST", f"/{endpoint}", [("Content-Type", "application/json")], body)
-        patience = timeouts.first_content_seconds
+        patience = self._pool.limit_seconds(key, len(body)) or timeouts.first_content_seconds
         asking = self._pool[key.upstream].send(call, timeouts.connect_seconds)
         exchange: Exchange = await bounded(patience, Kind.FIRST_CONTENT_TIMEOUT, asking)
         async with exchange:
@@ -101,7 +101,9 @@ class Prober:
     def _judge_head(self, exchange: Exchange) -> Outcome:
         """A probe that is refused as malformed says nothing: the next client's request will."""
         kind = kind_of_status(exchange.status, KeyOwner.UPSTREAM)
-        return Outcome(kind, exchange.status, headers.retry_after_seconds(exchange.headers, self._clock.wall()))
+        is_rate_limited = kind is Kind.RATE_LIMITED
+        pause = headers.retry_after_seconds(exchange.headers, self._clock.wall(), is_rate_limited=is_rate_limited)
+        return Outcome(kind, exchange.status, pause)
 
 
 async def _await_proof(exchange: Exchange) -> None:

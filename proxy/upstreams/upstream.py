@@ -1,6 +1,6 @@
 """One live upstream: whose key goes there, which header fields, and under which model name."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -39,6 +39,8 @@ class Call(msgspec.Struct):
     body: bytes | AsyncIterator[bytes] | None
     rendered: dict[str, bytes] = msgspec.field(default_factory=dict)
     """The head as it goes to each upstream, but for its Content-Length. May be shared by calls with equal fields."""
+    draw: float | None = None
+    """The number that decides whether a drill concerns it, once one is drawn."""
 
     def __repr__(self) -> str:
         """Without what may be a key or a prompt."""
@@ -62,6 +64,18 @@ class Gate(Protocol):
         ...
 
 
+class Sabotage(Protocol):
+    """Stands before the transport during a drill, see upstreams/sabotage.py."""
+
+    def dispatch(self, call: Call, sink: Sink, connect_seconds: float, real: Callable[[Sink], Dispatch]) -> Dispatch:
+        """The exchange that the sink hears of; `real` begins the one that would take place otherwise."""
+        ...
+
+    async def exchange(self, call: Call, connect_seconds: float) -> Exchange | None:
+        """The exchange to hear of in place of the real one, if there is one. Raises AttemptFailed."""
+        ...
+
+
 _OURS = frozenset({"host", "content-length", "expect", "via"})
 _INSPECTED = frozenset({"accept-encoding"})
 _SIGNS_OF_ABSENCE = frozenset({Kind.CONNECT, Kind.RESET, Kind.CUT})
@@ -74,6 +88,8 @@ class Upstream:
         self._transport = Transport(identity.base_url, clock, max_connections=identity.max_connections)
         self._identity = identity
         self._gate = gate
+        self.sabotage: Sabotage | None = None
+        """While a drill runs."""
         self.name = identity.name
         self.is_local = is_local
 
@@ -111,6 +127,10 @@ class Upstream:
         assert isinstance(call.body, bytes)
         body = call.body if model is None else peek.with_model(call.body, model)
         head = b"%bContent-Length: %d\r\n\r\n" % (self._head(call, extra), len(body))
+        if self.sabotage is not None:
+            return self.sabotage.dispatch(
+                call, sink, connect_seconds, lambda heard: self._transport.dispatch(head, body, heard, connect_seconds)
+            )
         return self._transport.dispatch(head, body, sink, connect_seconds)
 
     def _head(self, call: Call, extra: Fields) -> bytes:
@@ -128,6 +148,8 @@ class Upstream:
         """Send `call` as it is, and wait for the head of the answer. Raises AttemptFailed."""
         outgoing = Outgoing(call.method, call.target, self._fields(call), call.body)
         try:
+            if self.sabotage is not None and (played := await self.sabotage.exchange(call, connect_seconds)):
+                return played
             return await self._transport.send(outgoing, connect_seconds)
         except AttemptFailed as failure:
             self.note(failure.outcome)

@@ -36,6 +36,7 @@ class _Whole(msgspec.Struct):
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 _decode_whole = msgspec.json.Decoder(_Whole).decode
 
+_FINISH_REASON = b'"finish_reason"'
 _EMPTY = (b"null", b'""', b"[]", b"{}")
 
 
@@ -79,31 +80,6 @@ def is_finished(tail: Sequence[bytes]) -> bool:
     return is_done(tail) or any(glance(data).is_finished for block in tail for data in sse.payloads(block))
 
 
-def seems_sound(block: bytes) -> bool:
-    """Whether a block of whole events is surely not worth a closer look; nearly every block is.
-
-    An event that was cut has more braces opened than closed, unless text has some, and an error has that word for a
-    key. In a string its quotes would be escaped.
-    """
-    return (
-        block.startswith(b"data: {")
-        and block.endswith(b"}\n\n")
-        and b'"error"' not in block
-        and block.count(b"{") == block.count(b"}")
-        and block.count(b"\n\n") == block.count(b"}\n\ndata: {") + 1
-    )
-
-
-def end_of_sound(block: bytes) -> int:
-    """The index behind the last event before one that is broken or an error; the block's length if there is none."""
-    end = 0
-    for event in sse.events(block):
-        if any(data != DONE and glance(data).is_error for data in sse.payloads(event)):
-            return end
-        end += len(event)
-    return end
-
-
 def is_error(data: bytes) -> bool:
     """Whether the data of an event is JSON that carries an error."""
     try:
@@ -113,8 +89,19 @@ def is_error(data: bytes) -> bool:
 
 
 def is_whole(body: bytes) -> bool:
-    """Whether an unstreamed answer under 200 is one: a JSON object without an error in it, not cut, not HTML."""
+    """Whether an unstreamed answer under 200 is one: a JSON object without an error in it, not cut, not HTML, and
+    finished, if it says anything about that.
+    """
     try:
-        return bytes(_decode_whole(body).error) == b"null"
+        return bytes(_decode_whole(body).error) == b"null" and not _is_unfinished(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return False
+
+
+def _is_unfinished(body: bytes) -> bool:
+    """Whether no choice has a reason for its end. Looked at closely only where one seems to have none."""
+    start = body.rfind(_FINISH_REASON)
+    if start < 0 or not body[start + len(_FINISH_REASON) :].lstrip(b" :\n").startswith(b"null"):
+        return False
+    choices = _decode_chunk(body).choices
+    return bool(choices) and not any(choice.finish_reason for choice in choices or ())

@@ -36,16 +36,20 @@ def choices(body: bytes) -> int:
         raise Unstitchable("n is no number") from None
 
 
-def continued(body: bytes, prefill: str, text: str) -> bytes:
-    """`body` with the demand to go on behind `text`, in one answer only; every other value keeps its bytes.
+def continued(body: bytes, prefill: str, texts: list[str | None]) -> bytes:
+    """`body` with the demand to go on behind each of the `texts` that is not None; every other value keeps its bytes.
 
     Raises Unstitchable where the convention has no way to say that.
     """
     fields = _decode_fields(body)
-    fields.pop("n", None)  # of several answers one is open
     if prefill == "hotspare":
-        fields["delivered_text"] = _raw(text)
-    elif text and "messages" in fields:
+        fields["delivered_text"] = _raw(texts[0] if len(texts) == 1 else texts)
+        return msgspec.json.encode(fields)
+    text, *others = [text for text in texts if text is not None]
+    if others:
+        raise Unstitchable("several answers are open")
+    fields.pop("n", None)
+    if text and "messages" in fields:
         fields |= _with_message(fields["messages"], prefill, text)
     elif text:
         fields["prompt"] = _with_prompt(fields.get("prompt", msgspec.Raw(b"null")), text)

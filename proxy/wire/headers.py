@@ -86,16 +86,49 @@ def is_request_id(value: str) -> bool:
     return _REQUEST_ID.fullmatch(value) is not None
 
 
-def retry_after_seconds(headers: Mapping[str, str], wall: float) -> float | None:
+def retry_after_seconds(headers: Mapping[str, str], wall: float, *, is_rate_limited: bool = False) -> float | None:
     """When an upstream wants to be asked again: `retry-after-ms` (OpenAI), else `Retry-After` (RFC 9110, 10.2.3) in
     seconds or as a date, measured from `wall` (Unix seconds). None if it does not say, or says nonsense.
+
+    `is_rate_limited`: the answer is a 429. Then its `x-ratelimit-reset-*` say it too; others have them all the time.
     """
     milliseconds = _seconds(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
     text = headers.get("Retry-After")
     seconds = _seconds(text)
-    return _seconds_until(text, wall) if seconds is None else seconds
+    if seconds is None:
+        seconds = _seconds_until(text, wall)
+    return _reset_seconds(headers, wall) if seconds is None and is_rate_limited else seconds
+
+
+_LIMITED = ("requests", "tokens")
+
+
+def _reset_seconds(headers: Mapping[str, str], wall: float) -> float | None:
+    """Of the limit that is used up; of the one that takes longer, where it is not said which is."""
+    used_up = [limit for limit in _LIMITED if headers.get(f"x-ratelimit-remaining-{limit}", "").strip() == "0"]
+    texts = [headers.get(f"x-ratelimit-reset-{limit}") for limit in used_up or _LIMITED]
+    return max((seconds for text in texts if (seconds := _span(text, wall)) is not None), default=None)
+
+
+_SPAN = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?(?:ms|s|m|h|d))+")
+_PART = re.compile(r"([\d.]+)(ms|s|m|h|d)")
+_SECONDS_IN = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_EPOCH = re.compile(r"\d{10}(\.\d{1,9})?|\d{13}")
+
+
+def _span(text: str | None, wall: float) -> float | None:
+    """A time as in `1s` and `6m0s` (OpenAI), a number of seconds, or the Unix time of its end, in seconds or in
+    milliseconds."""
+    if text is None:
+        return None
+    text = text.strip()
+    if _SPAN.fullmatch(text):
+        return sum(float(number) * _SECONDS_IN[unit] for number, unit in _PART.findall(text))
+    if _EPOCH.fullmatch(text):
+        return max((float(text) / (1000 if len(text) == 13 else 1)) - wall, 0.0)
+    return _seconds(text)
 
 
 def _seconds(text: str | None) -> float | None:

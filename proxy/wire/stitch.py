@@ -28,14 +28,14 @@ class Unstitchable(Exception):
 
 
 class Stitch:
-    """Owner of what the client has. `take` the blocks of whoever goes on; ask for `open_choice` whenever one breaks.
+    """Owner of what the client has. `take` the blocks of whoever goes on; ask for `texts` whenever one breaks.
 
     Args:
         delivered: every event that the client was shown, as it came.
         choices: how many answers the request asked for.
 
     Raises:
-        Unstitchable: more than one answer is open, or what is open is no text.
+        Unstitchable: no answer is open, or one that is open is no text.
 
     """
 
@@ -46,29 +46,23 @@ class Stitch:
             self._origin = self._origin or {name: chunk[name] for name in _FROM_ORIGIN if name in chunk}
             for row in chunk.get("choices") or ():
                 self._choices.setdefault(row.get("index", 0), _Choice()).add(row)
-        self._open = self._find_open()
+        if not self.is_open:
+            raise Unstitchable("no text is open")
 
     @property
-    def text(self) -> str:
-        """Of the open answer, what the client has."""
-        return "".join(self._choices[self._open].texts)
+    def texts(self) -> list[str | None]:
+        """Of each answer what the client has; None for those that are complete."""
+        return [None if choice.is_finished else choice.text for _, choice in sorted(self._choices.items())]
 
     @property
     def is_open(self) -> bool:
         """Whether there is still something to go on behind."""
-        return self._choices[self._open].is_open_text
+        still_open = [choice for choice in self._choices.values() if not choice.is_finished]
+        return bool(still_open) and all(choice.is_text for choice in still_open)
 
     def take(self, block: bytes) -> bytes:
         """Whole events of the continuation, as the client is to see them; may be empty. Raises Unstitchable."""
         return b"".join([self._stitched(data) for data in sse.payloads(block)])
-
-    def _find_open(self) -> int:
-        still_open = [index for index, choice in self._choices.items() if not choice.is_finished]
-        if len(still_open) != 1:
-            raise Unstitchable(f"{len(still_open)} answers are open")
-        if not self._choices[still_open[0]].is_open_text:
-            raise Unstitchable("the open answer is no text")
-        return still_open[0]
 
     def _stitched(self, data: bytes) -> bytes:
         if data == DONE:
@@ -81,13 +75,21 @@ class Stitch:
 
     def _joined(self, row: _Fields) -> _Fields | None:
         """A choice of the continuation as one of the whole; None where it says nothing new."""
-        joined = row | {"index": self._open}
+        index = self._index_of(row)
+        joined = row | {"index": index}
         if "delta" in row:
             joined["delta"] = delta = {name: value for name, value in row["delta"].items() if name != "role"}
             if not row.get("finish_reason") and not any(delta.values()):
                 return None
-        self._choices[self._open].add(joined)
+        self._choices[index].add(joined)
         return joined
+
+    def _index_of(self, row: _Fields) -> int:
+        """Whoever goes on with one of several answers may not know that there are others."""
+        index = row.get("index", 0)
+        if index in self._choices and not self._choices[index].is_finished:
+            return int(index)
+        return next((index for index, choice in self._choices.items() if not choice.is_finished), 0)
 
 
 class _Choice:
@@ -101,8 +103,8 @@ class _Choice:
         self.is_finished = False
 
     @property
-    def is_open_text(self) -> bool:
-        return self.is_text and not self.is_finished
+    def text(self) -> str:
+        return "".join(self.texts)
 
     def add(self, row: _Fields) -> None:
         delta = row.get("delta") or {}

@@ -28,7 +28,8 @@ class OutOfStep(ValueError):
 
 
 class BreakerMoved(Struct, frozen=True, tag=True):
-    """A breaker opened, for `open_seconds` from now on, or closed. `endpoint` is the path that a probe would ask."""
+    """A breaker opened, for `open_seconds` from now on, or found its upstream well (RAMPING). `endpoint` is the path
+    that a probe would ask."""
 
     upstream: str
     model: str

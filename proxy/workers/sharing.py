@@ -15,6 +15,8 @@ from proxy.workers.messages import BreakerMoved, Failed, Recovered
 
 News = BreakerMoved | Failed | Recovered
 
+_NEWS = frozenset({State.OPEN, State.RAMPING})
+
 
 class Sharing:
     """Between the pool of this worker and those of the others. `send` is the way to them."""
@@ -40,7 +42,7 @@ class Sharing:
                 self._pool.adopt_opened(key, news.endpoint, news.open_seconds)
             case BreakerMoved():
                 self._suspect.discard(key)
-                self._pool.adopt_closed(key)
+                self._pool.adopt_recovery(key)
             case Failed():
                 self._suspect.add(key)
                 self._pool.adopt_failure(key, news.endpoint)
@@ -65,10 +67,10 @@ class Sharing:
             self._send(Failed(key.upstream, key.model, endpoint, outcome.kind))
 
     def _tell_breaker(self, event: BreakerChanged) -> None:
-        """Half open is between a worker and its probe."""
+        """Half open is between a worker and its probe, and a ramp ends for everybody at the same time."""
         key = Key(event.upstream, event.model)
         endpoint = self._pool.endpoint(key)
-        if event.after is State.HALF_OPEN or endpoint is None:
+        if event.after not in _NEWS or endpoint is None:
             return
         self._suspect.discard(key)
         self._send(BreakerMoved(key.upstream, key.model, endpoint, event.after, event.open_seconds or 0.0))

@@ -10,8 +10,10 @@ from tests.architecture.source import imports, modules
 # The packages' own __init__ (the version) is everybody's.
 ARROWS = """
     proxy.__main__          -> proxy.cli
-    proxy.cli               -> proxy.app proxy.check proxy.workers proxy.config proxy.telemetry proxy.errors
+    proxy.cli -> proxy.app proxy.check proxy.demo proxy.drill proxy.workers proxy.config proxy.telemetry proxy.errors
     proxy.check             -> *
+    proxy.demo              -> proxy.app proxy.config proxy.telemetry proxy.telemetry.events proxy.errors proxy.clock
+    proxy.drill             -> proxy.core proxy.errors proxy.clock proxy.signals
     proxy.workers           -> *
     proxy.app               -> *
     proxy.spare             -> proxy.upstreams proxy.config proxy.telemetry proxy.clock
@@ -43,6 +45,9 @@ FORBIDDEN = """
     proxy.core    : aiohttp asyncio logging os random socket threading time uvloop
     proxy.wire    : aiohttp asyncio logging os random socket threading time uvloop
     proxy.config  : aiohttp asyncio logging os random socket threading time uvloop
+    proxy.demo.story : aiohttp asyncio logging os random socket threading time uvloop
+    proxy.demo.page  : aiohttp asyncio logging os random socket threading time uvloop
+    proxy.demo.flow  : aiohttp asyncio logging os random socket threading time uvloop
     proxy.upstreams : aiohttp
     models.engine : aiohttp asyncio uvloop
 """

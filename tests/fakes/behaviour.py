@@ -1,6 +1,7 @@
 """The ways in which an upstream can answer, or fail to.
 
-Faults of a connection nobody listens on are not here: `FaultUpstream.stop` refuses connections.
+Faults of a connection that nobody takes are not here: `FaultUpstream.stop` refuses connections, and doors.py has the
+other places where a client gets no further.
 """
 
 from enum import Enum, auto
@@ -31,15 +32,21 @@ class Behaviour(Enum):
     """Keep-alive comments for ever, one every 50 ms. JSON: blank lines."""
     SLOW_FIRST = auto()
     """A correct answer that starts after `delay_seconds`."""
+    SLOW_TOKENS = auto()
+    """A correct answer with `token_gap_seconds` before each piece of content. JSON: after as long as all of them."""
 
     ERROR_500 = auto()
     """An OpenAI error body."""
+    ERROR_500_HTML = auto()
+    """The page of an edge server, as on 2025-11-18."""
     ERROR_502 = auto()
     """An OpenAI error body whose `code` is an integer, as on 2023-11-08."""
     ERROR_502_HTML = auto()
     """The page of an edge server."""
     ERROR_503 = auto()
     """An OpenAI error body: overloaded."""
+    ERROR_504 = auto()
+    """The page of an edge server whose origin did not answer in time."""
     ERROR_529 = auto()
     """An Anthropic error body: overloaded."""
     ERROR_530 = auto()
@@ -74,8 +81,14 @@ class Behaviour(Enum):
     """Status 200 and no body; for a stream no event."""
     BROKEN_JSON_200 = auto()
     """A complete body that is not JSON; for a stream one such event, then `[DONE]`."""
+    TRUNCATED_200 = auto()
+    """A correct answer that stops half way, in the middle of its JSON, where HTTP says that it is complete."""
     ERROR_BODY_200 = auto()
     """An error object under status 200; for a stream as the first event."""
+    LENGTH_TOO_LONG = auto()
+    """A correct answer under a Content-Length of a few bytes more, then the connection is closed."""
+    LENGTH_TOO_SHORT = auto()
+    """A correct answer under half of its Content-Length, on a connection that is kept."""
 
     STALL = auto()
     """Some content, then silence."""

@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Callable
 
 from tests.fakes import answers
+from tests.fakes.answers import Completion
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.serving import (
     EVENT_STREAM,
@@ -21,11 +22,14 @@ from tests.fakes.serving import (
     is_streamed,
     send,
     serve,
+    stream,
 )
 from tests.fakes.steps import Body, Call, Ending, Head, Pause, Play, Raw, Step
 
 COMMENT_GAP_SECONDS = 0.05
 BIG_HEADER_BYTES = 128 * 1024
+MISSING_BYTES = 64
+"""How much is announced and never comes."""
 
 _PAGE = b"<!DOCTYPE html><html><head><title>%b</title></head><body><h1>%b</h1><hr>cloudflare</body></html>"
 _HTML = "text/html; charset=UTF-8"
@@ -84,6 +88,36 @@ def _error_body(call: Call) -> Play:
         yield from send(call, Document(JSON, _SERVER_ERROR))
 
 
+def _truncated(call: Call) -> Play:
+    completion = completion_of(call)
+    if completion and is_streamed(call):
+        yield from _part(call)
+        yield Body(_half_event(completion))
+    else:
+        document = document_of(call)
+        yield from send(call, Document(document.content_type, _half(document.body)))
+
+
+def _misframed(call: Call, length: Callable[[int], int]) -> Play:
+    """A correct answer under a Content-Length that is not its own."""
+    steps = list(serve(call))
+    body = b"".join(step.data for step in steps if isinstance(step, Body))
+    head = next(step for step in steps if isinstance(step, Head))
+    framing = ("content-length", "transfer-encoding")
+    fields = [field for field in head.headers if field[0] not in framing]
+    yield Head(head.status, [*fields, ("content-length", str(length(len(body))))])
+    yield Body(body)
+
+
+def _length_too_long(call: Call) -> Play:
+    yield from _misframed(call, lambda length: length + MISSING_BYTES)
+    yield Ending.CLOSE
+
+
+def _length_too_short(call: Call) -> Play:
+    return _misframed(call, lambda length: length // 2)
+
+
 def _big_headers(call: Call) -> Play:
     for step in serve(call):
         if isinstance(step, Head):
@@ -138,6 +172,16 @@ def _slow_first(call: Call) -> Play:
     yield from serve(call)
 
 
+def _slow_tokens(call: Call) -> Play:
+    completion = completion_of(call)
+    gap_seconds = call.settings.token_gap_seconds
+    if completion and is_streamed(call):
+        yield from stream(call, completion, gap_seconds)
+    else:
+        yield Pause(gap_seconds * len(completion.pieces) if completion else 0)
+        yield from serve(call)
+
+
 # Answers that break in the middle.
 
 
@@ -148,7 +192,16 @@ def _part(call: Call) -> Play:
     else:
         document = document_of(call)
         yield document_head(call, document)
-        yield Body(document.body[: len(document.body) // 2])
+        yield Body(_half(document.body))
+
+
+def _half(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def _half_event(completion: Completion) -> bytes:
+    event = completion.piece(" cut")[0]
+    return event[: event.index(b" cut")]
 
 
 def _break_with(ending: Ending) -> Callable[[Call], Play]:
@@ -163,8 +216,7 @@ def _cut_mid_event(call: Call) -> Play:
     yield from _part(call)
     completion = completion_of(call)
     if completion and is_streamed(call):
-        event = completion.piece(" cut")[0]
-        yield Body(event[: event.index(b" cut")])
+        yield Body(_half_event(completion))
     yield Ending.CLOSE
 
 
@@ -234,10 +286,13 @@ _PLAYS: dict[Behaviour, Callable[[Call], Play]] = {
     Behaviour.ROLE_THEN_HANG: _role_then_hang,
     Behaviour.COMMENTS_ONLY: _comments_only,
     Behaviour.SLOW_FIRST: _slow_first,
+    Behaviour.SLOW_TOKENS: _slow_tokens,
     Behaviour.ERROR_500: _refuse(500, _SERVER_ERROR),
+    Behaviour.ERROR_500_HTML: _refuse(500, _page("500 Internal Server Error"), _HTML),
     Behaviour.ERROR_502: _refuse_openai(502, "Bad gateway.", "cf_bad_gateway", 502),
     Behaviour.ERROR_502_HTML: _refuse(502, _page("502 Bad Gateway"), _HTML),
     Behaviour.ERROR_503: _refuse_openai(503, "The engine is currently overloaded.", "server_error"),
+    Behaviour.ERROR_504: _refuse(504, _page("504 Gateway Time-out"), _HTML),
     Behaviour.ERROR_529: _refuse(
         529, b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_fake"}'
     ),
@@ -270,7 +325,10 @@ _PLAYS: dict[Behaviour, Callable[[Call], Play]] = {
     Behaviour.HTML_200: _refuse(200, _page("Just a moment..."), _HTML),
     Behaviour.EMPTY_200: _empty,
     Behaviour.BROKEN_JSON_200: _broken_json,
+    Behaviour.TRUNCATED_200: _truncated,
     Behaviour.ERROR_BODY_200: _error_body,
+    Behaviour.LENGTH_TOO_LONG: _length_too_long,
+    Behaviour.LENGTH_TOO_SHORT: _length_too_short,
     Behaviour.STALL: _break_with(Ending.HANG),
     Behaviour.CUT: _break_with(Ending.CLOSE),
     Behaviour.CUT_RESET: _break_with(Ending.RESET),

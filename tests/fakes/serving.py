@@ -24,7 +24,7 @@ def serve(call: Call) -> Play:
     """The play of a correct answer."""
     completion = completion_of(call)
     if completion and is_streamed(call):
-        return stream(call, completion)
+        return stream(call, completion, call.settings.gap_seconds)
     return send(call, document_of(call))
 
 
@@ -86,9 +86,9 @@ def common_headers(call: Call) -> Headers:
     ]
 
 
-def stream(call: Call, completion: Completion) -> Play:
-    """A whole stream, with a gap before each event but the first."""
-    yield from begin(call, completion, len(completion.pieces))
+def stream(call: Call, completion: Completion, gap_seconds: float) -> Play:
+    """A whole stream, with a gap before each piece of content, and the usual one before what ends it."""
+    yield from _begin(call, completion, len(completion.pieces), gap_seconds)
     for event in (*completion.closing(), answers.DONE):
         yield Pause(call.settings.gap_seconds)
         yield Body(event)
@@ -96,8 +96,12 @@ def stream(call: Call, completion: Completion) -> Play:
 
 def begin(call: Call, completion: Completion, pieces: int) -> Play:
     """The head, the role and the first pieces of a stream."""
+    return _begin(call, completion, pieces, call.settings.gap_seconds)
+
+
+def _begin(call: Call, completion: Completion, pieces: int, gap_seconds: float) -> Play:
     yield chunked_head(call, EVENT_STREAM)
     yield from (Body(event) for event in completion.opening())
     for piece in completion.pieces[:pieces]:
-        yield Pause(call.settings.gap_seconds)
+        yield Pause(gap_seconds)
         yield from (Body(event) for event in completion.piece(piece))

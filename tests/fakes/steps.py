@@ -22,6 +22,7 @@ class Settings:
     tool_call: ToolCall | None = None
     gap_seconds: float = 0.0
     delay_seconds: float = 0.5
+    token_gap_seconds: float = 1.0
     retry_after: str = "1"
     pieces_before_fault: int = 2
     dimensions: int = 4

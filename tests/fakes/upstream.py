@@ -13,7 +13,7 @@ Alone, to be killed and started again on the same port: `python -m tests.fakes.u
 import argparse
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -31,8 +31,10 @@ HOST = "127.0.0.1"
 class FaultUpstream(Settings):
     """The server, what it is told to do and what it saw.
 
-    How a request is answered, first match: the script, `by_model`, `behaviour`. A check (`GET /v1/models`) follows
-    `check_behaviour` and never spends the script; None lets it follow `behaviour`.
+    How a request is answered, first match: the script, `by_model`, `rotation`, `behaviour`. A check (`GET /v1/models`)
+    follows `check_behaviour` and never spends the script; None lets it follow `behaviour`.
+
+    `rotation` is gone through request by request, again and again: with one fault in three, every third request fails.
 
     `sent[i]` is what was answered to `requests[i]`. `hung_up` counts requests whose client left before the end.
     """
@@ -41,12 +43,14 @@ class FaultUpstream(Settings):
     behaviour: Behaviour = Behaviour.OK
     check_behaviour: Behaviour | None = None
     by_model: dict[str, Behaviour] = field(default_factory=dict)
+    rotation: Sequence[Behaviour] = ()
 
     requests: list[Request] = field(init=False, default_factory=list)
     sent: list[Sent] = field(init=False, default_factory=list)
     accepted: int = field(init=False, default=0)
     hung_up: int = field(init=False, default=0)
 
+    _turn: int = field(init=False, default=0)
     _script: deque[Behaviour] = field(init=False, default_factory=deque)
     _connections: dict[asyncio.Task[Any], asyncio.StreamWriter] = field(init=False, default_factory=dict)
     _server: asyncio.Server | None = field(init=False, default=None)
@@ -56,6 +60,11 @@ class FaultUpstream(Settings):
     def base_url(self) -> str:
         """What a client is configured with."""
         return f"http://{HOST}:{self.port}/v1"
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether it takes connections."""
+        return self._server is not None
 
     @property
     def open_connections(self) -> int:
@@ -144,7 +153,13 @@ class FaultUpstream(Settings):
             return self.check_behaviour or self.behaviour
         if self._script:
             return self._script.popleft()
-        return self.by_model.get(str(request.fields().get("model")), self.behaviour)
+        return self.by_model.get(str(request.fields().get("model"))) or self._take_turn()
+
+    def _take_turn(self) -> Behaviour:
+        if not self.rotation:
+            return self.behaviour
+        self._turn += 1
+        return self.rotation[(self._turn - 1) % len(self.rotation)]
 
     async def _unless_gone(self, answering: Coroutine[Any, Any, bool], writer: asyncio.StreamWriter) -> bool:
         wire = writer.transport.get_protocol()

@@ -47,7 +47,7 @@ def test_version_is_the_packages() -> None:
 def test_help_names_every_command() -> None:
     ran = hotspare("--help")
     assert ran.returncode == 0
-    assert all(f"\n    {command} " in ran.stdout for command in ("serve", "check", "model"))
+    assert all(f"\n    {command} " in ran.stdout for command in ("demo", "drill", "serve", "check", "model"))
 
 
 @pytest.mark.parametrize("command", ["serve", "check"])

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from tests.fakes import doors
 from tests.fakes.answers import ToolCall
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.upstream import HOST, FaultUpstream
@@ -159,6 +160,14 @@ async def test_behaviour_by_model(client: aiohttp.ClientSession, upstream: Fault
     assert (other.status, same.status) == (200, 503)
 
 
+async def test_rotation_is_gone_through_again_and_again(client: aiohttp.ClientSession, upstream: FaultUpstream) -> None:
+    upstream.rotation = (Behaviour.OK, Behaviour.ERROR_500, Behaviour.ERROR_503)
+    upstream.by_model["spared"] = Behaviour.OK
+    statuses = [(await post(client, upstream))[0].status for _ in range(4)]
+    spared, _ = await post(client, upstream, {**CHAT, "model": "spared"})
+    assert [*statuses, spared.status] == [200, 500, 503, 200, 200]
+
+
 async def test_check_does_not_spend_the_script_and_may_stay_green(
     client: aiohttp.ClientSession, upstream: FaultUpstream
 ) -> None:
@@ -174,9 +183,11 @@ async def test_check_does_not_spend_the_script_and_may_stay_green(
     ("behaviour", "status", "content_type", "code"),
     [
         (Behaviour.ERROR_500, 500, "application/json", None),
+        (Behaviour.ERROR_500_HTML, 500, "text/html", None),
         (Behaviour.ERROR_502, 502, "application/json", 502),
         (Behaviour.ERROR_502_HTML, 502, "text/html", None),
         (Behaviour.ERROR_503, 503, "application/json", None),
+        (Behaviour.ERROR_504, 504, "text/html", None),
         (Behaviour.ERROR_529, 529, "application/json", None),
         (Behaviour.ERROR_530, 530, "text/plain", None),
         (Behaviour.RATE_LIMITED_429, 429, "application/json", "rate_limit_exceeded"),
@@ -260,6 +271,43 @@ async def test_broken_json_is_whole_http(
         json.loads(body.splitlines()[0].removeprefix(b"data: "))
 
 
+@pytest.mark.parametrize("fields", [CHAT, STREAMED_CHAT], ids=["json", "stream"])
+async def test_truncated_answer_is_whole_http(
+    client: aiohttp.ClientSession, upstream: FaultUpstream, fields: dict[str, Any]
+) -> None:
+    upstream.behaviour = Behaviour.TRUNCATED_200
+    answer, body = await post(client, upstream, fields)
+    assert answer.status == 200
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(body.splitlines()[-1].removeprefix(b"data: "))
+
+
+@pytest.mark.parametrize("fields", [CHAT, STREAMED_CHAT], ids=["json", "stream"])
+async def test_length_that_is_too_long_is_never_filled(
+    client: aiohttp.ClientSession, upstream: FaultUpstream, fields: dict[str, Any]
+) -> None:
+    upstream.behaviour = Behaviour.LENGTH_TOO_LONG
+    async with client.post(upstream.base_url + "/chat/completions", json=fields) as answer:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()
+    assert int(answer.headers["content-length"]) == len(upstream.sent[0].body) + 64
+
+
+@pytest.mark.parametrize("fields", [CHAT, STREAMED_CHAT], ids=["json", "stream"])
+async def test_length_that_is_too_short_leaves_bytes_that_no_one_announced(
+    upstream: FaultUpstream, fields: dict[str, Any]
+) -> None:
+    upstream.behaviour = Behaviour.LENGTH_TOO_SHORT
+    body = json.dumps(fields).encode()
+    reader, writer = await asyncio.open_connection(HOST, upstream.port)
+    writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body))
+    writer.write(body)
+    head, _, came = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert came == upstream.sent[0].body
+    assert b"content-length: %d" % (len(came) // 2) in head
+
+
 async def test_error_as_first_event(client: aiohttp.ClientSession, upstream: FaultUpstream) -> None:
     upstream.behaviour = Behaviour.ERROR_BODY_200
     _, body = await post(client, upstream, STREAMED_CHAT)
@@ -327,6 +375,17 @@ async def test_slow_answer_is_a_whole_answer(client: aiohttp.ClientSession, upst
     upstream.behaviour, upstream.delay_seconds = Behaviour.SLOW_FIRST, 0.01
     _, body = await post(client, upstream, STREAMED_CHAT)
     assert text(body) == TEXT
+
+
+@pytest.mark.parametrize("fields", [CHAT, STREAMED_CHAT], ids=["json", "stream"])
+async def test_answer_of_slow_tokens_is_a_whole_answer(
+    client: aiohttp.ClientSession, upstream: FaultUpstream, fields: dict[str, Any]
+) -> None:
+    upstream.behaviour, upstream.token_gap_seconds = Behaviour.SLOW_TOKENS, 0.001
+    await post(client, upstream, fields)
+    fast, upstream.behaviour = upstream.sent[0].body, Behaviour.OK
+    await post(client, upstream, fields)
+    assert fast.replace(b"fake-1", b"fake-2") == upstream.sent[1].body
 
 
 @pytest.mark.parametrize(
@@ -408,6 +467,23 @@ async def test_stopped_upstream_refuses_and_resets_then_serves_on_the_same_port(
 async def test_waiting_for_what_never_comes_times_out(upstream: FaultUpstream) -> None:
     with pytest.raises(TimeoutError):
         await upstream.wait_for(lambda u: u.hung_up == 1, timeout_seconds=0.01)
+
+
+DOORS = {
+    doors.refused: aiohttp.ClientConnectorError,
+    doors.unknown: aiohttp.ClientConnectorDNSError,
+    doors.never_opened: TimeoutError,
+    doors.without_tls: aiohttp.ClientConnectorSSLError,
+    doors.silent_tls: TimeoutError,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+async def test_nobody_gets_through_a_door(door: doors.Door, client: aiohttp.ClientSession) -> None:
+    async with door() as base_url:
+        with pytest.raises(DOORS[door]):
+            await client.get(f"{base_url}/models", timeout=aiohttp.ClientTimeout(0.3))
 
 
 async def start_process(port: int) -> tuple[asyncio.subprocess.Process, int]:

@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from proxy.core.breaker import State
 from proxy.core.candidates import Need
 from proxy.core.outcome import Kind
+from proxy.core.suspicion import Doubt
 from proxy.telemetry.events import Endpoint, Phase, Result
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.upstream import FaultUpstream
@@ -44,7 +45,7 @@ async def outage(session: aiohttp.ClientSession, base_url: str) -> Scrape:
 async def test_metrics_count_an_outage_that_clients_did_not_notice(
     upstream: FaultUpstream, session: aiohttp.ClientSession
 ) -> None:
-    upstream.behaviour = Behaviour.ERROR_503
+    upstream.behaviour = Behaviour.ERROR_529
     async with FaultUpstream() as local, running_proxy(before_local(upstream, local)) as (_, base_url):
         seen = await outage(session, base_url)
     to_local = {"from_upstream": "cloud", "to_upstream": "local"}
@@ -70,7 +71,7 @@ async def test_metrics_count_an_outage_that_clients_did_not_notice(
 async def test_metrics_count_callers_errors_and_failures_apart(
     upstream: FaultUpstream, session: aiohttp.ClientSession
 ) -> None:
-    upstream.script(Behaviour.BAD_REQUEST_400, Behaviour.ERROR_500, Behaviour.NO_FINISH)
+    upstream.script(Behaviour.BAD_REQUEST_400, Behaviour.ERROR_529, Behaviour.NO_FINISH)
     async with running_proxy(alone(upstream)) as (_, base_url):
         statuses = [await ask(session, base_url, stream=stream) for stream in (False, False, True)]
         async with session.post(f"{base_url}/chat/completions", data=b"{") as answer:
@@ -103,7 +104,7 @@ async def test_requests_are_in_flight_while_they_are_served(
 async def test_labels_come_from_closed_sets_whatever_clients_invent(
     upstream: FaultUpstream, session: aiohttp.ClientSession
 ) -> None:
-    upstream.behaviour = Behaviour.ERROR_503
+    upstream.behaviour = Behaviour.ERROR_529
     async with FaultUpstream() as local, running_proxy(before_local(upstream, local)) as (_, base_url):
         for invented in ("invented-model-1", "invented/model 2", 'invented"3\n'):
             headers = {"x-request-id": f"invented-{len(invented)}", "User-Agent": "invented-agent"}
@@ -115,7 +116,7 @@ async def test_labels_come_from_closed_sets_whatever_clients_invent(
         async with connected(base_url) as connection:
             await connection.ask(request("INVENTED", "/v1/chat/completions"))
         seen = await scrape_until(session, base_url, is_idle)
-    words = (Endpoint, Result, Kind, State, Phase, Need)
+    words = (Endpoint, Result, Kind, State, Phase, Need, Doubt)
     closed = {"cloud", "local", "none", "chat", "stream"} | {member.value for word in words for member in word}
     assert seen.label_values <= closed
 
@@ -174,7 +175,7 @@ async def test_proxy_without_anybody_to_ask_is_not_ready_and_names_who_is_missin
 async def test_proxy_whose_cloud_is_down_is_ready_while_the_local_model_is(
     upstream: FaultUpstream, session: aiohttp.ClientSession
 ) -> None:
-    upstream.behaviour = Behaviour.ERROR_503
+    upstream.behaviour = Behaviour.ERROR_529
     async with FaultUpstream() as local, running_proxy(before_local(upstream, local)) as (_, base_url):
         for _ in range(2):
             assert await ask(session, base_url) == 200

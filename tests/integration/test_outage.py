@@ -73,7 +73,7 @@ upstreams:
     base_url: http://127.0.0.1:{upstream_port}/v1
     api_key: sk-cloud
     timeouts: {{connect: 500ms, first_content: 2s}}
-    breaker: {{cooldown: 500ms, max_cooldown: 1s}}
+    breaker: {{cooldown: 500ms, max_cooldown: 1s, ramp: 1s}}
 log: {{level: warning}}
 """)
     async with process("proxy.cli", "serve", "--config", str(config)) as child:

@@ -113,7 +113,21 @@ async def test_metrics_and_headers_tell_who_went_on(
     assert seen.value("hotspare_requests_total", **chat, result="answered", upstream="cloud") == 1
 
 
-async def test_two_answers_that_break_are_not_finished(upstream: FaultUpstream) -> None:
+@pytest.mark.model
+@pytest.mark.slow
+async def test_several_answers_are_all_finished_by_the_local_model(upstream: FaultUpstream, local_url: str) -> None:
+    upstream.behaviour = Behaviour.CUT
+    async with client_of(failing_over(upstream, local_url)) as client:
+        stream = await client.chat.completions.create(**{**QUESTION, "max_tokens": 12}, stream=True, n=3)
+        choices = [choice async for chunk in stream for choice in chunk.choices]
+    for index in range(3):
+        texts = [choice.delta.content or "" for choice in choices if choice.index == index]
+        ends = [choice.finish_reason for choice in choices if choice.index == index and choice.finish_reason]
+        assert "".join(texts).startswith("Hello from")
+        assert len(ends) == 1
+
+
+async def test_several_answers_are_not_finished_by_a_cloud(upstream: FaultUpstream) -> None:
     upstream.behaviour = Behaviour.CUT
     async with FaultUpstream() as second, client_of(two_clouds(upstream, second)) as client:
         stream = await client.chat.completions.create(**QUESTION, stream=True, n=2)

@@ -82,7 +82,7 @@ async def test_first_failure_wakes_the_spare_and_is_answered_by_it(upstream: Fau
     async with resting(upstream, standby) as spare:
         assert await spare.answered_by() == "cloud"
         assert spare.server.phase is Phase.STANDBY
-        upstream.script(Behaviour.ERROR_503)
+        upstream.script(Behaviour.ERROR_529)
         assert await spare.answered_by() == "local"
         assert (spare.server.phase, spare.server.lives) == (Phase.READY, 1)
 
@@ -97,7 +97,7 @@ async def test_cold_spare_is_no_process_and_a_warm_one_is(upstream: FaultUpstrea
 async def test_warm_spare_is_woken_and_not_started_anew(upstream: FaultUpstream) -> None:
     async with resting(upstream, "warm") as spare:
         before = spare.server.pid
-        upstream.script(Behaviour.ERROR_503)
+        upstream.script(Behaviour.ERROR_529)
         await spare.answered_by()
         assert spare.server.pid == before
 
@@ -116,20 +116,20 @@ async def test_spare_that_nobody_needs_any_more_goes_to_rest_and_wakes_again(
     upstream: FaultUpstream, standby: str
 ) -> None:
     async with resting(upstream, standby) as spare:
-        upstream.script(Behaviour.ERROR_503)
+        upstream.script(Behaviour.ERROR_529)
         await spare.answered_by()
         first = spare.server.pid
         assert first
         spare.leap(REST_SECONDS)
         await spare.comes(lambda server: server.phase is Phase.STANDBY and server.pid != first)
         assert not is_running(first)
-        upstream.script(Behaviour.ERROR_503)
+        upstream.script(Behaviour.ERROR_529)
         assert await spare.answered_by() == "local"
 
 
 async def test_request_that_runs_keeps_the_spare(upstream: FaultUpstream) -> None:
     async with resting(upstream, "cold") as spare:
-        upstream.script(Behaviour.ERROR_503)
+        upstream.script(Behaviour.ERROR_529)
         question = QUESTION | {"max_tokens": 150, "extra_body": {"ignore_eos": True}, "stream": True}
         stream = await spare.client.chat.completions.create(**question)
         await anext(aiter(stream))
@@ -152,7 +152,7 @@ upstreams: [{{name: cloud, base_url: "{upstream.base_url}", api_key: k, {TIMEOUT
 local: {{standby: cold, model: ./no-such-file.gguf}}
 limits: {{deadline: 40s, drain: 1s}}
 """
-    upstream.script(Behaviour.ERROR_503)
+    upstream.script(Behaviour.ERROR_529)
     async with (
         running_proxy(config) as (_, base_url),
         aiohttp.ClientSession() as session,
@@ -186,7 +186,7 @@ limits: {{deadline: 40s, drain: 1s}}
             assert await ask(f"Question {number}?") == "cloud"
         async with aiohttp.ClientSession("http://model", connector=aiohttp.UnixConnector(path=path)) as model:
             before = await health_when(model, lambda told: told.get("kept_tokens", 0) > 400)
-            upstream.script(Behaviour.ERROR_503)
+            upstream.script(Behaviour.ERROR_529)
             assert await ask("And now?") == "local"
             after = await health_when(model, lambda told: told["running"] == 0)
     inherited = after["inherited_tokens"] - before["inherited_tokens"]

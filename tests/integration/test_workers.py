@@ -349,7 +349,7 @@ limits: {{drain: 2s}}
     async with running_fleet(tmp_path, config, log_level="debug") as fleet:
         await fleet.says("model server standby")
         assert fleet.model_servers == set()
-        upstream.script(Behaviour.ERROR_503)
+        upstream.script(Behaviour.ERROR_529)
         assert await answered_by(session, fleet, question) == "local"
         assert len(fleet.model_servers) == 1
         async with asyncio.timeout(30):

@@ -7,7 +7,7 @@ from proxy.core.backoff import Backoff
 
 INITIAL = 0.5
 CAP = 20.0
-FORGIVE = 60.0
+FORGIVE = 10.0
 
 
 @given(st.lists(st.floats(0, 200), min_size=1, max_size=30))
@@ -16,6 +16,6 @@ def test_every_wait_is_the_first_or_doubles_within_the_cap(healths: list[float])
     waits = [backoff.wait_seconds(healthy) for healthy in healths]
     expected = [INITIAL]
     for healthy in healths[1:]:
-        expected.append(INITIAL if healthy >= FORGIVE else min(expected[-1] * 2, CAP))
+        expected.append(INITIAL if healthy >= max(FORGIVE, expected[-1]) else min(expected[-1] * 2, CAP))
     assert waits == expected
     assert all(INITIAL <= wait <= CAP for wait in waits)

@@ -14,14 +14,17 @@ SETTINGS = BreakerSettings(
     minimum=5,
     window_seconds=10,
     cooldown_seconds=2,
-    max_cooldown_seconds=7,
+    max_cooldown_seconds=15,
     successes=2,
+    ramp_seconds=6,
 )
 TABLE = {
     (State.CLOSED, State.OPEN),
     (State.OPEN, State.HALF_OPEN),
     (State.HALF_OPEN, State.OPEN),
-    (State.HALF_OPEN, State.CLOSED),
+    (State.HALF_OPEN, State.RAMPING),
+    (State.RAMPING, State.OPEN),
+    (State.RAMPING, State.CLOSED),
 }
 
 
@@ -51,10 +54,18 @@ class Naive:
 
     @property
     def epoch(self) -> int:
-        return len(self.epochs) - 1
+        """The end of a ramp begins no new one."""
+        changes = zip(self.epochs, self.epochs[1:], strict=False)
+        return sum(before is not State.RAMPING or after is not State.CLOSED for (before, _), (after, _) in changes)
 
-    def permits(self, now: float, *, is_prober: bool) -> bool:
-        if is_prober and self.state is State.CLOSED:
+    def end_ramp(self, now: float, *, is_prober: bool) -> None:
+        state, since = self.epochs[-1]
+        is_paused = any(now < until for until in self.pauses)
+        if state is State.RAMPING and now >= since + 6 and (is_prober or not is_paused):
+            self.epochs.append((State.CLOSED, now))
+
+    def permits(self, now: float, *, is_prober: bool, place: float) -> bool:
+        if is_prober and self.state in (State.CLOSED, State.RAMPING):
             return False
         if not is_prober and self.is_probed and self.state is State.OPEN:
             return False
@@ -66,7 +77,11 @@ class Naive:
             return now >= self.epochs[-1][1] + self.cooldown()
         if self.state is State.HALF_OPEN:
             return all(ticket.shows_content for ticket in self.out if ticket.epoch == self.epoch)
-        return True
+        return self.state is State.CLOSED or place < self.share(now - self.epochs[-1][1])
+
+    @staticmethod
+    def share(seconds: float) -> float:
+        return 0.05 if seconds < 2 else 0.25 if seconds < 4 else 0.5
 
     def grant(self, permit: Permit, now: float) -> Ticket:
         if self.state is State.OPEN:
@@ -95,26 +110,33 @@ class Naive:
         if self.state is State.HALF_OPEN:
             if weight is not Weight.SUCCESS:
                 return State.OPEN
-            return State.CLOSED if len(weights) == 2 else State.HALF_OPEN
+            return State.RAMPING if len(weights) == 2 else State.HALF_OPEN
         is_ill = weight is not Weight.SUCCESS and (self.streak(weights) >= 3 or self.is_ratio_bad(now))
-        return State.OPEN if is_ill else State.CLOSED
+        relapses = self.state is State.RAMPING and weight is Weight.HARD and self.ratio(now) < 0.95
+        return State.OPEN if is_ill or relapses else self.state
 
     @staticmethod
     def streak(weights: list[Weight]) -> int:
         after_success = weights[len(weights) - [*reversed(weights), Weight.SUCCESS].index(Weight.SUCCESS) :]
         return after_success.count(Weight.HARD)
 
+    def counted(self, now: float) -> list[Weight]:
+        return [weight for epoch, at, weight in self.results if epoch == self.epoch and int(now) - int(at) < 10]
+
+    def ratio(self, now: float) -> float:
+        return self.counted(now).count(Weight.SUCCESS) / len(self.counted(now))
+
     def is_ratio_bad(self, now: float) -> bool:
-        counted = [w for epoch, at, w in self.results if epoch == self.epoch and int(now) - int(at) < 10]
-        return len(counted) >= 5 and counted.count(Weight.SUCCESS) / len(counted) < 0.5
+        return len(self.counted(now)) >= 5 and self.ratio(now) < 0.5
 
     def cooldown(self) -> float:
         """Of the latest trip, from the history of all."""
         cooldown = 2.0
         for (before, since), (after, at) in zip(self.epochs, self.epochs[1:], strict=False):
             if after is State.OPEN:
-                is_forgiven = before is State.CLOSED and (at - since >= 10 or since == self.epochs[0][1])
-                cooldown = 2.0 if is_forgiven else min(cooldown * 2, 7.0)
+                is_first = (before, since) == self.epochs[0]
+                is_forgiven = before is State.CLOSED and (is_first or at - since >= max(10, cooldown))
+                cooldown = 2.0 if is_forgiven else min(cooldown * 2, 15.0)
         return cooldown
 
 
@@ -127,10 +149,13 @@ class Both:
         self.naive = Naive(is_probed, [(State.CLOSED, self.now)])
         self.transitions: list[Transition] = []
 
-    def ask(self, *, is_prober: bool) -> None:
-        expected = self.naive.permits(self.now, is_prober=is_prober)
-        acquire = self.breaker.acquire_probe if is_prober else self.breaker.acquire
-        answer, transition = acquire(self.now)
+    def ask(self, *, is_prober: bool, place: float) -> None:
+        self.naive.end_ramp(self.now, is_prober=is_prober)
+        expected = self.naive.permits(self.now, is_prober=is_prober, place=place)
+        if is_prober:
+            answer, transition = self.breaker.acquire_probe(self.now)
+        else:
+            answer, transition = self.breaker.acquire(self.now, lambda: place)
         self.note(transition)
         assert isinstance(answer, Permit) is expected
         if isinstance(answer, Permit):
@@ -140,7 +165,7 @@ class Both:
 
     def first_content(self, ticket: Ticket) -> None:
         ticket.shows_content = True
-        self.breaker.first_content(ticket.real)
+        self.breaker.first_content(ticket.real, self.now)
 
     def report(self, ticket: Ticket, outcome: Outcome) -> None:
         self.note(self.breaker.report(ticket.real, outcome, self.now))
@@ -161,7 +186,7 @@ class Both:
             case "wait":
                 self.now += number * 0.25
             case "ask" | "probe":
-                self.ask(is_prober=word == "probe")
+                self.ask(is_prober=word == "probe", place=number / 32)
             case "content" if out:
                 self.first_content(out[number % len(out)])
             case "end" if out:
@@ -216,11 +241,11 @@ def test_state_changes_only_by_the_table(trace: list[Step], is_probed: bool) -> 
             case "wait":
                 now += number * 0.25
             case "ask" | "probe":
-                answer, change = (breaker.acquire if word == "ask" else breaker.acquire_probe)(now)
+                answer, change = breaker.acquire(now) if word == "ask" else breaker.acquire_probe(now)
                 permits += [answer] if isinstance(answer, Permit) else []
                 changes.append(change)
             case "content" if permits:
-                breaker.first_content(permits[number % len(permits)])
+                breaker.first_content(permits[number % len(permits)], now)
             case "end" if permits:
                 changes.append(breaker.report(permits.pop(number % len(permits)), outcome, now))
         last = changes[-1] if changes and word in ("ask", "probe", "end") else None

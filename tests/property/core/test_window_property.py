@@ -14,7 +14,10 @@ def replay(steps: list[tuple[float, bool]]) -> tuple[RatioWindow, list[tuple[flo
     window, seen, now = RatioWindow(WINDOW_SECONDS), list[tuple[float, bool]](), 0.0
     for seconds, success in steps:
         now += seconds
-        window.add(success=success, now=now)
+        if success and len(seen) % 2:
+            window.succeed(now)
+        else:
+            window.add(success=success, now=now)
         seen.append((now, success))
     return window, seen, now
 

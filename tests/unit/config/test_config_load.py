@@ -184,6 +184,13 @@ def test_section_keeps_its_own_defaults_for_keys_that_are_left_out() -> None:
     assert config.local.timeouts == Timeouts(connect_seconds=1.0, first_content_seconds=60.0, stall_seconds=30.0)
 
 
+@pytest.mark.parametrize(("text", "is_learnt", "seconds"), [("", True, 10.0), ("auto", True, 10.0), ("3s", False, 3.0)])
+def test_limit_that_the_file_names_is_not_learnt(text: str, is_learnt: bool, seconds: float) -> None:
+    (upstream,) = read(OPENAI + f"    timeouts: {{first_content: {text}, stall: 7s}}\n").upstreams
+    assert (upstream.timeouts.first_content_seconds == "auto") is is_learnt
+    assert upstream.timeouts.until_learnt == Timeouts(first_content_seconds=seconds, stall_seconds=7.0)
+
+
 def test_text_means_what_its_key_says_not_what_yaml_guesses() -> None:
     config = read(OPENAI + "    models: {no: 1.10, 2024-08-06: yes}\n")
     assert config.upstreams[0].models == {"no": "1.10", "2024-08-06": "yes"}

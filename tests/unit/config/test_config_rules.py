@@ -31,6 +31,24 @@ def test_client_names_and_keys_are_unique() -> None:
     assert faulty_keys(f"clients: [{client}, {client}]") == ["clients[1].name", "clients[1].key_sha256"]
 
 
+@pytest.mark.parametrize("workers", ["2", "auto"])
+def test_drills_need_one_process(workers: str) -> None:
+    assert faulty_keys("drills: {allow: true}", f"workers: {workers}") == ["drills.allow"]
+    assert faulty_keys("drills: {allow: false}", f"workers: {workers}") == []
+    assert faulty_keys("drills: {allow: true}", "workers: 1") == []
+
+
+def scheduled(upstream: str) -> str:
+    return f"drills: {{schedule: [{{at: Tue 10:00, shape: cut, upstream: {upstream}, share: 5%, for: 2m}}]}}"
+
+
+def test_scheduled_drill_needs_its_upstream_and_one_process() -> None:
+    cloud = "upstreams: [{name: a, base_url: https://a}]"
+    assert faulty_keys(cloud, scheduled("a")) == []
+    assert faulty_keys(cloud, scheduled("b")) == ["drills.schedule[0].upstream"]
+    assert faulty_keys(cloud, scheduled("a"), "workers: 2") == ["drills.schedule"]
+
+
 def test_upstream_names_are_unique() -> None:
     upstream = "{name: a, base_url: https://a}"
     assert faulty_keys(f"upstreams: [{upstream}, {upstream}]") == ["upstreams[1].name"]

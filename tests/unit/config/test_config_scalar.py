@@ -55,6 +55,17 @@ def test_size_or_auto_refuses_with_both_remedies(raw: str, problem: str) -> None
     assert caught.value.remedy.endswith(", or auto")
 
 
+@pytest.mark.parametrize(("raw", "seconds"), [("auto", "auto"), ("250ms", 0.25)])
+def test_duration_may_be_left_to_the_program(raw: str, seconds: float | str) -> None:
+    assert scalar.duration_or_auto(raw) == seconds
+
+
+def test_duration_or_auto_refuses_with_both_remedies() -> None:
+    with pytest.raises(Unreadable, match="no time") as caught:
+        scalar.duration_or_auto("0s")
+    assert caught.value.remedy.endswith(", or auto")
+
+
 @pytest.mark.parametrize(("raw", "seconds"), [("off", None), ("1s", 1.0), ("5m", 300.0)])
 def test_duration_may_be_off(raw: str, seconds: float | None) -> None:
     assert scalar.duration_or_off(1.0)(raw) == seconds
@@ -246,3 +257,33 @@ def test_identifier_refuses(raw: str) -> None:
 def test_empty_text_is_refused(parse: Callable[[str], str]) -> None:
     with pytest.raises(Unreadable):
         parse("")
+
+
+@pytest.mark.parametrize(("raw", "share"), [("5%", 0.05), ("0.05", 0.05), ("100%", 1.0), ("1", 1.0), ("2.5 %", 0.025)])
+def test_share_is_a_percentage_or_a_ratio(raw: str, share: float) -> None:
+    assert scalar.share(raw) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("raw", ["", "0", "0%", "101%", "1.1", "-5%", "%", "five", "nan", "5%%"])
+def test_share_refuses(raw: str) -> None:
+    with pytest.raises(Unreadable, match="not a share"):
+        scalar.share(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "moment"), [("Tue 10:00", (1, 10, 0)), ("mon 0:05", (0, 0, 5)), ("SUN 23:59", (6, 23, 59))]
+)
+def test_week_time_is_a_day_and_an_hour(raw: str, moment: tuple[int, int, int]) -> None:
+    assert scalar.week_time(raw) == moment
+
+
+@pytest.mark.parametrize("raw", ["", "Tuesday 10:00", "Tue", "10:00", "Tue 24:00", "Tue 10:60", "Tue 10", "Die 10:00"])
+def test_week_time_refuses(raw: str) -> None:
+    with pytest.raises(Unreadable, match="not a time of the week"):
+        scalar.week_time(raw)
+
+
+def test_duration_may_have_a_limit() -> None:
+    assert scalar.duration_at_most(60)("1m") == 60.0
+    with pytest.raises(Unreadable, match="too long"):
+        scalar.duration_at_most(60)("61s")

@@ -42,18 +42,27 @@ def test_result_from_before_the_opening_elsewhere_changes_nothing() -> None:
     assert breaker.state is State.OPEN
 
 
-def test_closed_elsewhere_is_closed_here() -> None:
+def test_recovery_elsewhere_begins_the_ramp_here() -> None:
     breaker = opened()
-    breaker.adopt_closed(NOW)
-    assert permit_of(breaker)
+    breaker.adopt_recovery(NOW)
+    assert breaker.state is State.RAMPING
+    assert breaker.acquire(NOW, lambda: 0.04)[0] == permit_of(breaker)
+    assert breaker.acquire(NOW, lambda: 0.06)[0] == Refusal(NOW + 20.0)
+
+
+def test_ramp_is_not_begun_anew_by_another_worker() -> None:
+    breaker = opened()
+    breaker.adopt_recovery(NOW)
+    breaker.adopt_recovery(NOW + 30.0)
+    assert breaker.acquire(NOW + 60.0, lambda: 0.9)[0] == permit_of(breaker)
 
 
 def test_probe_that_another_worker_was_faster_than_changes_nothing() -> None:
     breaker = opened(20.0)
     probe = permit_of(breaker, NOW + 30.0)
-    breaker.adopt_closed(NOW + 30.0)
+    breaker.adopt_recovery(NOW + 30.0)
     assert breaker.report(probe, FAILURE, NOW + 31.0) is None
-    assert breaker.state is State.CLOSED
+    assert breaker.state is State.RAMPING
 
 
 def test_failure_elsewhere_during_recovery_opens_again() -> None:
@@ -66,18 +75,25 @@ def test_failure_elsewhere_during_recovery_opens_again() -> None:
 
 def test_two_failures_elsewhere_and_one_here_trip() -> None:
     breaker = closed()
-    breaker.adopt_failure()
-    breaker.adopt_failure()
+    breaker.adopt_failure(NOW)
+    breaker.adopt_failure(NOW)
     assert breaker.state is State.CLOSED
     transition = breaker.report(permit_of(breaker), FAILURE, NOW)
     assert transition
     assert transition.after is State.OPEN
 
 
+def test_failure_elsewhere_makes_suspect_here_and_is_not_told_again() -> None:
+    breaker = closed()
+    breaker.adopt_failure(NOW)
+    assert breaker.is_suspect(NOW)
+    assert breaker.take_doubt() is None
+
+
 def test_success_elsewhere_ends_the_streak() -> None:
     breaker = closed()
-    breaker.adopt_failure()
-    breaker.adopt_failure()
+    breaker.adopt_failure(NOW)
+    breaker.adopt_failure(NOW)
     breaker.adopt_success()
     assert breaker.is_pristine
 
@@ -89,9 +105,9 @@ def test_own_cooldown_continues_the_record_of_what_was_adopted() -> None:
     assert breaker.open_seconds(NOW + 30.0) == 2 * BreakerSettings().cooldown_seconds
 
 
-def test_healthy_breaker_stays_as_it_is_when_another_closes() -> None:
+def test_healthy_breaker_stays_as_it_is_when_another_recovers() -> None:
     breaker = closed()
     permit = permit_of(breaker)
-    breaker.adopt_closed(NOW)
+    breaker.adopt_recovery(NOW)
     breaker.report(permit, FAILURE, NOW)
     assert not breaker.is_pristine

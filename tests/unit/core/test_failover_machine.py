@@ -20,6 +20,7 @@ from proxy.core.failover import (
     Timeouts,
     Tried,
     Wait,
+    learnt,
 )
 from proxy.core.outcome import WEIGHTS, Kind, Outcome
 
@@ -310,6 +311,33 @@ def test_fact_while_nothing_runs_is_a_fault_of_the_driver() -> None:
         script.ends(Kind.OK)
 
 
+# ---- a second try
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_passing_failure_is_asked_again_after_a_pause(status: int) -> None:
+    script = Script(ACME, LOCAL)
+    outcome = Outcome(Kind.SERVER_ERROR, status)
+    assert script.machine.is_passing(outcome)
+    start = script.machine.ended(outcome, script.now, retry_after_seconds=0.3)
+    assert isinstance(start, Start)
+    assert (start.candidate, start.number, start.begin_at) == (ACME, 2, script.now + 0.3)
+    assert not script.machine.is_passing(outcome), "once"
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [Outcome(Kind.SERVER_ERROR, 529), Outcome(Kind.SERVER_ERROR, 503, 2.0), Outcome(Kind.RESET), Outcome(Kind.STALL)],
+    ids=str,
+)
+def test_other_failures_are_not_passing(outcome: Outcome) -> None:
+    assert not Script(ACME, LOCAL).machine.is_passing(outcome)
+
+
+def test_failure_of_the_local_model_is_not_passing() -> None:
+    assert not Script(LOCAL).machine.is_passing(Outcome(Kind.SERVER_ERROR, 500))
+
+
 # ---- hedging
 
 
@@ -392,6 +420,39 @@ def test_understudy_that_fails_leaves_the_first_one_alone() -> None:
     assert script.content().ends(Kind.OK).action == Finish()
 
 
+@pytest.mark.parametrize("kind", [Kind.RESET, Kind.CONNECT, Kind.CUT])
+def test_understudy_whose_process_died_gets_a_second_turn(kind: Kind) -> None:
+    script = hedging(ACME, LOCAL).overdue()
+    script.machine.hedge_failed(kind)
+    start = script.ends(Kind.FIRST_CONTENT_TIMEOUT).start
+    assert (start.candidate, start.is_hedge) == (LOCAL, False)
+    assert isinstance(script.ends(kind).action, GiveUp), "but no third one"
+
+
 def test_stream_that_breaks_after_an_understudy_was_dropped_goes_on_with_the_local_model() -> None:
     script = hedging(ACME, RESUMING_LOCAL).overdue().hedge_shows().content().ends(Kind.CUT)
     assert (script.start.candidate, script.start.is_resuming) == (RESUMING_LOCAL, True)
+
+
+# ---- what was learnt of an upstream
+
+
+def test_learnt_limit_takes_the_place_of_the_fixed_one() -> None:
+    start = learnt(hedging(ACME, LOCAL).start, 6.0, is_suspect=False)
+    assert (start.limit_at - 500, start.hedge_at - 500, start.late_kind) == (6.0, 1.5, Kind.FIRST_CONTENT_TIMEOUT)
+
+
+def test_learnt_limit_is_no_longer_than_the_deadline() -> None:
+    start = learnt(hedging(ACME, LOCAL).start, 1000.0, is_suspect=False)
+    assert (start.limit_at - 500, start.late_kind) == (90, Kind.CLIENT_DEADLINE)
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_suspect_upstream_gets_its_understudy_at_once(is_stream: bool) -> None:
+    start = hedging(ACME, LOCAL, is_stream=is_stream).start
+    now = learnt(start, None, is_suspect=True)
+    assert (now.hedge_at, now.limit_at, now.yield_at) == (500, start.limit_at, start.yield_at)
+
+
+def test_nobody_stands_in_where_nobody_can() -> None:
+    assert learnt(hedging(ACME).start, 6.0, is_suspect=True).hedge_at == math.inf

@@ -2,8 +2,10 @@
 
 from collections import Counter
 
+import pytest
+
 from proxy.core.breaker import UNCOUNTED, BreakerSettings, Permit, Refusal, State, Transition
-from proxy.core.health import MAX_MODELS, Health, HealthPolicy, Key
+from proxy.core.health import MAX_MODELS, RED_SECONDS, Health, HealthPolicy, Key, Urgency
 from proxy.core.outcome import Kind, Outcome
 
 CHAT = "chat/completions"
@@ -87,6 +89,90 @@ def test_ill_may_be_read_while_others_are_forgotten() -> None:
         ask(seen, f"new-{number}")
         found += 1
     assert found == MAX_MODELS
+
+
+def learns(*, is_limit_learnt: bool = True) -> Health:
+    policy = HealthPolicy(BreakerSettings(), is_probed=True, is_limit_learnt=is_limit_learnt)
+    return Health({"cloud": policy})
+
+
+def test_limit_is_learnt_for_each_model() -> None:
+    seen = learns()
+    for model, seconds in [("quick", 0.2), ("slow", 5.0)]:
+        ask(seen, model)
+        for _ in range(20):
+            seen.learn(Key("cloud", model), seconds, NOW, is_long=False)
+    limits = [seen.limit_seconds(Key("cloud", model), NOW, is_long=False) for model in ("quick", "slow", "unheard-of")]
+    assert limits == [5, pytest.approx(20, rel=0.1), 10]
+
+
+def test_what_very_long_prompts_take_teaches_nothing() -> None:
+    seen, key = learns(), Key("cloud", "gpt-4o")
+    ask(seen, "gpt-4o")
+    for _ in range(20):
+        seen.learn(key, 9.0, NOW, is_long=True)
+    assert seen.usual_seconds(key, NOW) is None
+
+
+def test_model_that_thinks_is_given_time_before_it_was_ever_asked() -> None:
+    assert learns().limit_seconds(Key("cloud", "gpt-5"), NOW, is_long=False) == 30
+
+
+def test_limit_that_is_fixed_is_not_learnt_but_what_is_usual_is() -> None:
+    seen, key = learns(is_limit_learnt=False), Key("cloud", "gpt-4o")
+    ask(seen, "gpt-4o")
+    for _ in range(20):
+        seen.learn(key, 2.0, NOW, is_long=False)
+    assert seen.limit_seconds(key, NOW, is_long=False) is None
+    assert seen.usual_seconds(key, NOW) == pytest.approx(2.0, rel=0.1)
+
+
+def test_local_model_has_no_limit_to_learn() -> None:
+    assert learns().limit_seconds(Key("local", "smollm2"), NOW, is_long=False) is None
+
+
+def test_failure_makes_its_model_suspect_and_no_other() -> None:
+    seen = health()
+    fail(seen, "shaky", 1)
+    ask(seen, "good")
+    assert seen.is_suspect(Key("cloud", "shaky"), NOW)
+    assert not seen.is_suspect(Key("cloud", "good"), NOW)
+
+
+def test_unknown_model_and_upstream_without_a_policy_are_not_suspect() -> None:
+    seen = health()
+    assert not seen.is_suspect(Key("cloud", "unheard-of"), NOW)
+    assert not seen.is_suspect(Key("local", "smollm2"), NOW)
+
+
+def test_red_check_makes_all_models_suspect_for_a_while_and_trips_nothing() -> None:
+    seen = health()
+    assert seen.checked("cloud", NOW, is_red=True)
+    assert not seen.checked("cloud", NOW + 10, is_red=True)
+    assert seen.is_suspect(Key("cloud", "unheard-of"), NOW + 10)
+    assert isinstance(ask(seen, "good", now=NOW + 10), Permit)
+    assert not seen.is_suspect(Key("cloud", "good"), NOW + 10 + RED_SECONDS)
+
+
+def test_green_check_ends_no_other_suspicion_and_closes_no_breaker() -> None:
+    seen = health()
+    fail(seen, "shaky", 1)
+    fail(seen, "bad", 3)
+    assert not seen.checked("cloud", NOW, is_red=False)
+    assert seen.is_suspect(Key("cloud", "shaky"), NOW)
+    assert isinstance(ask(seen, "bad"), Refusal)
+
+
+def test_check_is_wanted_while_idle_or_suspect() -> None:
+    seen = health()
+    assert seen.wants_check("cloud", NOW) is Urgency.IDLE
+    permit = ask(seen, "good")
+    assert isinstance(permit, Permit)
+    report(permit, Kind.OK)
+    assert seen.wants_check("cloud", NOW) is Urgency.NONE
+    assert seen.wants_check("cloud", NOW + 30) is Urgency.IDLE
+    fail(seen, "shaky", 1)
+    assert seen.wants_check("cloud", NOW) is Urgency.SUSPECT
 
 
 def test_number_of_models_is_bounded() -> None:

@@ -69,6 +69,7 @@ def test_spare_at_rest_goes_on_resting() -> None:
         ({"acme": {State.CLOSED: 3, State.OPEN: 0}}, False),
         ({"acme": {State.CLOSED: 3}, "other": {State.OPEN: 1}}, True),
         ({"acme": {State.CLOSED: 3, State.HALF_OPEN: 1}}, True),
+        ({"acme": {State.CLOSED: 3, State.RAMPING: 1}}, True),
     ],
 )
 def test_upstream_is_ill_while_a_breaker_is_not_closed(breakers: Mapping[str, Mapping[State, int]], ill: bool) -> None:

@@ -1,13 +1,16 @@
 """One request from its first attempt to the last byte that its client gets. The far ends are in the test's hand."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Mapping
+from random import Random
 from types import MappingProxyType
 
 import pytest
 
-from proxy.core.breaker import BreakerSettings, Permit, Refusal, State
+from proxy.core.breaker import BreakerSettings, Permit, Place, Refusal, State, first
+from proxy.core.budget import RetryBudget
 from proxy.core.candidates import Candidate, Need, Plan, Prefill
 from proxy.core.failover import Opening, Timeouts, Tried
 from proxy.core.health import Health, HealthPolicy, Key
@@ -61,15 +64,15 @@ class CountingPool(Pool):
         self.given: list[Key] = []
         self.returned: list[Key] = []
 
-    def acquire(self, key: Key, endpoint: str, *, is_forced: bool = False) -> Permit | Refusal:
-        answer = super().acquire(key, endpoint, is_forced=is_forced)
+    def acquire(self, key: Key, endpoint: str, place: Place = first, *, is_forced: bool = False) -> Permit | Refusal:
+        answer = super().acquire(key, endpoint, place, is_forced=is_forced)
         if isinstance(answer, Permit):
             self.given.append(key)
         return answer
 
-    def report(self, key: Key, permit: Permit, outcome: Outcome) -> None:
+    def report(self, key: Key, permit: Permit, outcome: Outcome, *, has_waited: bool = False) -> None:
         self.returned.append(key)
-        super().report(key, permit, outcome)
+        super().report(key, permit, outcome, has_waited=has_waited)
 
 
 class Trip:
@@ -117,7 +120,9 @@ class Trip:
             hedges=hedges,
         )
         asked = call(("authorization", "Bearer sk-client"), ("x-hotspare-client", "forged"), body=body)
-        means = Means(self.pool, Facilities(self.clock, self.deadlines, Budget()), self.events.append)
+        self.retries = RetryBudget(self.clock.now)
+        facilities = Facilities(self.clock, self.deadlines, Budget())
+        means = Means(self.pool, facilities, self.events.append, self.retries, Random(1))
         self.reply = Reply(self.client)
 
         def end(status: int) -> None:
@@ -222,17 +227,28 @@ def test_answer_that_was_cut_is_thrown_away_and_asked_for_elsewhere() -> None:
 
 def test_header_lines_say_who_answered_and_why() -> None:
     trip = begun(names=("acme", "local"))
-    trip.at("acme").answer(b"busy", status=503)
+    trip.at("acme").answer(b"busy", status=529)
     trip.at("local").answer(ANSWER)
     said = {name: value for name, value in trip.fields.items() if name.startswith("x-hotspare")}
     assert said == {
         "x-hotspare-upstream": "local",
         "x-hotspare-model": "small",
         "x-hotspare-attempts": "2",
-        "x-hotspare-reason": "acme: server_error 503",
+        "x-hotspare-reason": "acme: server_error 529",
         "x-hotspare-degraded": "tools",
         "x-hotspare-request-id": "req-1",
     }
+
+
+def test_what_the_local_model_had_to_leave_out_is_told() -> None:
+    trip = begun(names=("acme", "local"))
+    trip.fails("acme")
+    trip.at("local").answer(ANSWER, fields=[("Content-Type", "application/json"), ("x-hotspare-shrunk", "1")])
+    assert trip.fields["x-hotspare-degraded"] == "tools, history"
+
+
+def test_who_asks_for_the_local_model_gets_nothing_shortened() -> None:
+    assert b"x-hotspare-shrink" not in begun(names=("local",)).at("local").head.lower()
 
 
 def test_callers_error_goes_to_the_caller() -> None:
@@ -248,6 +264,51 @@ def test_callers_error_of_the_local_model_is_none_when_a_cloud_was_asked_for() -
     trip.fails("acme")
     trip.at("local").answer(b'{"error":{}}', status=400)
     assert (trip.status, trip.account.result) == (503, Result.UNAVAILABLE)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+async def test_lone_failure_of_a_server_is_asked_again_a_moment_later(status: int) -> None:
+    trip = begun()
+    first = trip.at("acme")
+    first.answer(b"busy", status=status)
+    assert trip.at("acme") is first, "not at once"
+    async with asyncio.timeout(5):
+        while trip.at("acme") is first:
+            await turn()
+    trip.at("acme").answer(ANSWER)
+    assert (trip.body, trip.fields["x-hotspare-reason"]) == (ANSWER, f"acme: server_error {status}")
+    assert trip.upstreams["zeus"].transport.dispatched == []
+
+
+async def test_it_is_asked_again_once() -> None:
+    trip = begun()
+    first = trip.at("acme")
+    first.answer(b"busy", status=503)
+    async with asyncio.timeout(5):
+        while trip.at("acme") is first:
+            await turn()
+    trip.at("acme").answer(b"busy", status=503)
+    trip.at("zeus").answer(ANSWER)
+    assert trip.fields["x-hotspare-reason"] == "acme: server_error 503; acme: server_error 503"
+
+
+def test_upstream_that_has_failed_before_is_not_asked_again() -> None:
+    trip = Trip()
+    trip.pool.adopt_failure(KEY, "chat/completions")
+    trip.drive.begin()
+    trip.at("acme").answer(b"busy", status=503)
+    trip.at("zeus").answer(ANSWER)
+    assert trip.kinds == [("acme", Kind.SERVER_ERROR), ("zeus", Kind.OK)]
+
+
+def test_retries_have_a_budget() -> None:
+    trip = begun()
+    trip.retries.requests = 0
+    while trip.retries.spend(trip.clock.now):
+        pass
+    trip.at("acme").answer(b"busy", status=503)
+    trip.at("zeus").answer(ANSWER)
+    assert trip.kinds == [("acme", Kind.SERVER_ERROR), ("zeus", Kind.OK)]
 
 
 def test_nobody_left_is_one_503_that_names_everybody() -> None:
@@ -557,6 +618,28 @@ def test_understudy_that_breaks_off_is_gone_on_with_when_it_is_needed() -> None:
     assert (texts(trip.stream[0]), trip.account.result) == ("ab", Result.ANSWERED)
 
 
+# ---- what is known of an upstream
+
+
+def test_first_contents_are_learnt_from() -> None:
+    trip = begun(is_stream=True)
+    for _ in range(19):
+        trip.pool.learn(KEY, 3.0, 100)
+    assert trip.pool.usual_seconds(KEY) is None, "one too few"
+    trip.streams("acme", TEXT, STOP, DONE).end()
+    trip.clock.now += 10
+    assert trip.pool.usual_seconds(KEY) is not None
+
+
+def test_suspect_upstream_has_an_understudy_at_once() -> None:
+    trip = Trip(is_stream=True, names=("acme", "local"), hedges=True)
+    trip.pool.adopt_failure(KEY, "chat/completions")
+    trip.drive.begin()
+    trip.deadlines.advance(0.05)
+    assert len(trip.upstreams["local"].transport.dispatched) == 1
+    assert not trip.at("acme").is_over
+
+
 def test_event_of_the_attempt_has_its_times_and_its_phases() -> None:
     trip = begun(is_stream=True)
     trip.clock.now += 2
@@ -619,6 +702,7 @@ def test_local_model_hears_whose_request_it_is_and_until_when_it_is_wanted() -> 
     assert [line for line in lines if line.startswith(b"x-hotspare")] == [
         b"x-hotspare-client: billing",
         b"x-hotspare-deadline-seconds: 50.000",
+        b"x-hotspare-shrink: 1",
     ]
 
 
@@ -723,7 +807,7 @@ def test_mistake_of_ours_when_an_answer_is_written_is_a_500_and_reports_once(mon
 def test_mistake_of_ours_after_a_failure_leaves_no_client_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     trip = begun(names=("acme",))
     monkeypatch.setattr("proxy.server.drive.unavailable", failing)
-    trip.at("acme").answer(b"busy", status=503)
+    trip.at("acme").answer(b"busy", status=529)
     assert (trip.status, is_told(trip)) == (500, True)
 
 

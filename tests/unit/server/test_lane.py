@@ -1,9 +1,11 @@
 """Which requests the fast lane takes, and what it remembers of them."""
 
 import hashlib
+from random import Random
 
 import pytest
 
+from proxy.core.budget import RetryBudget
 from proxy.core.candidates import Route, Router
 from proxy.core.failover import Timeouts
 from proxy.core.health import Health
@@ -43,7 +45,9 @@ class Entry:
         settings = ServerSettings(1000, 30.0, 60.0, 20.0, {"acme": Timeouts()}, clients)
         reception = Reception(clients, clock, self.events.append, self.in_flight, frozenset())
         pool = Pool({}, Health({}), clock, self.events.append)
-        means = Means(pool, Facilities(clock, deadlines, Budget()), self.events.append)
+        means = Means(
+            pool, Facilities(clock, deadlines, Budget()), self.events.append, RetryBudget(clock.now), Random(1)
+        )
         relay = Relay(means, Router([], Route("*", ())), settings, Draining())
         self.lane = Lane(reception, relay, deadlines)
 

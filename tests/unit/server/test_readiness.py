@@ -9,6 +9,7 @@ from proxy.server.operations import Readiness
 from proxy.telemetry.events import Phase
 
 UP: Mapping[State, int] = {State.CLOSED: 2, State.OPEN: 5}
+RAMPING: Mapping[State, int] = {State.RAMPING: 1, State.OPEN: 2}
 DOWN: Mapping[State, int] = {State.OPEN: 1, State.HALF_OPEN: 1, State.CLOSED: 0}
 UNUSED: Mapping[State, int] = {}
 
@@ -28,6 +29,7 @@ def readiness(cloud: Mapping[State, int] | None, phase: Phase | None, trouble: s
     [
         (UP, Phase.LOADING, True),
         (UNUSED, Phase.DOWN, True),
+        (RAMPING, Phase.DOWN, True),
         (DOWN, Phase.READY, True),
         (DOWN, Phase.WARMING, False),
         (DOWN, None, False),

@@ -9,17 +9,23 @@ from typing import Any
 import pytest
 
 from proxy.core.breaker import State
+from proxy.core.drill_record import Record
+from proxy.core.drill_report import Drill, End, Shape
 from proxy.core.failover import Tried
 from proxy.core.outcome import Kind, Outcome
+from proxy.core.suspicion import Doubt
 from proxy.telemetry import log
 from proxy.telemetry.events import (
     AttemptEnded,
     BreakerChanged,
+    DrillChanged,
+    DrillSkipped,
     Event,
     FaultCaught,
     ModelServerChanged,
     Phase,
     Result,
+    UpstreamSuspected,
     WorkerChanged,
     WorkerPhase,
 )
@@ -166,7 +172,8 @@ def test_fault_comes_with_its_traceback() -> None:
         (attempt(Kind.STALL), "info"),
         (BREAKER, "warning"),
         (BreakerChanged("acme", "gpt-5", State.OPEN, State.HALF_OPEN, None), "info"),
-        (BreakerChanged("acme", "gpt-5", State.HALF_OPEN, State.CLOSED, Kind.OK), "info"),
+        (BreakerChanged("acme", "gpt-5", State.HALF_OPEN, State.RAMPING, Kind.OK), "info"),
+        (UpstreamSuspected("acme", "gpt-5", Doubt.FAILURE), "info"),
         (ModelServerChanged(Phase.READY), "info"),
         (ModelServerChanged(Phase.DOWN), "warning"),
         (WorkerChanged(1, WorkerPhase.READY), "info"),
@@ -248,3 +255,22 @@ def test_other_libraries_speak_in_the_same_format() -> None:
         logging.getLogger("aiohttp.server").warning("Error %s", "handling request")
     found = json.loads(stream.getvalue())
     assert (found["logger"], found["message"]) == ("aiohttp.server", "Error handling request")
+
+
+def test_drill_is_told_with_its_report() -> None:
+    record = Record(3, Drill("acme", Shape.CUT, 0.05, 30.0), 100.0)
+    began = entry(DrillChanged(record.report(100.0)))
+    record.breaker("acme", "gpt-5", State.OPEN, 101.0)
+    record.ended(130.0, End.TIME)
+    ended = entry(DrillChanged(record.report(130.0)))
+    record.breaker("acme", "gpt-5", State.CLOSED, 150.0)
+    over = entry(DrillChanged(record.report(150.0)))
+    assert [said["message"] for said in (began, ended, over)] == ["drill began", "drill ended", "drill over"]
+    assert {said["level"] for said in (began, ended, over)} == {"warning"}
+    assert (over["shape"], over["end"], over["ran_seconds"], over["return_seconds"]) == ("cut", "time", 30.0, 20.0)
+    assert "return_seconds" not in ended
+
+
+def test_drill_that_did_not_begin_says_why() -> None:
+    said = entry(DrillSkipped(Drill("acme", Shape.CUT, 0.05, 30.0), "another drill runs"))
+    assert (said["message"], said["why"], said["upstream"]) == ("drill skipped", "another drill runs", "acme")

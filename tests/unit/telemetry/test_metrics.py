@@ -9,6 +9,7 @@ from proxy.core.candidates import Need
 from proxy.core.failover import Tried
 from proxy.core.outcome import Kind, Outcome
 from proxy.core.phases import Phases
+from proxy.core.suspicion import Doubt
 from proxy.telemetry.events import (
     AttemptEnded,
     BreakerChanged,
@@ -19,6 +20,7 @@ from proxy.telemetry.events import (
     Phase,
     RequestEnded,
     Result,
+    UpstreamSuspected,
     WorkerChanged,
     WorkerPhase,
 )
@@ -143,6 +145,11 @@ def test_breaker_transition_is_counted_by_the_state_entered() -> None:
     assert value(seen, "hotspare_breaker_transitions_total", upstream="acme", state="open") == 1
 
 
+def test_suspicions_are_counted_by_their_reason() -> None:
+    seen = counted(UpstreamSuspected("acme", "", Doubt.CHECK))
+    assert value(seen, "hotspare_suspicions_total", upstream="acme", doubt="check") == 1
+
+
 def test_model_server_is_in_one_phase_at_a_time() -> None:
     seen = counted(ModelServerChanged(Phase.STARTING), ModelServerChanged(Phase.READY, "model=/secret/path"))
     assert {phase: value(seen, "hotspare_model_server_phase", phase=phase) for phase in Phase} == {
@@ -214,7 +221,8 @@ CLOSED_SETS = {
     "need": {*Need},
     "state": {*State},
     "phase": {*Phase, *WorkerPhase, "dns", "connect", "tls"},
-    "where": {"request", "probe"},
+    "doubt": {*Doubt},
+    "where": {"request", "probe", "check"},
     "version": {"1.2.3"},
 }
 
@@ -226,6 +234,7 @@ def everything() -> list[Event]:
         attempt(Kind.STALL, Phases(is_reused=False, dns=0.1, connect=0.1, tls=0.1, first_byte=0.1)),
         WorkerChanged(1, WorkerPhase.ENDED, "secret"),
         BreakerChanged("acme", "model-of-a-client", State.CLOSED, State.OPEN, Kind.RESET),
+        UpstreamSuspected("acme", "model-of-a-client", Doubt.RATIO),
         ModelServerChanged(Phase.DOWN, "secret"),
         FaultCaught("probe", KeyError("secret")),
     ]

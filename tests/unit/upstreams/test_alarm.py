@@ -4,7 +4,8 @@ import pytest
 
 from proxy.core.breaker import State
 from proxy.core.outcome import OK, Kind, Outcome
-from proxy.telemetry.events import AttemptEnded, BreakerChanged, Event, ModelServerChanged, Phase
+from proxy.core.suspicion import Doubt
+from proxy.telemetry.events import AttemptEnded, BreakerChanged, Event, ModelServerChanged, Phase, UpstreamSuspected
 from proxy.upstreams.alarm import Alarm
 from tests.unit.stand_ins import FakeClock, request_ended
 
@@ -27,13 +28,10 @@ class Listening:
 @pytest.mark.parametrize(
     ("event", "wakes"),
     [
-        (attempt("acme", Outcome(Kind.CONNECT)), True),
-        (attempt("acme", Outcome(Kind.SERVER_ERROR, 503)), True),
-        (attempt("acme", Outcome(Kind.STALL)), True),
+        (UpstreamSuspected("acme", "gpt-5", Doubt.FAILURE), True),
+        (UpstreamSuspected("acme", "", Doubt.CHECK), True),
+        (attempt("acme", Outcome(Kind.CONNECT)), False),
         (attempt("acme", OK), False),
-        (attempt("acme", Outcome(Kind.RATE_LIMITED, 429)), False),
-        (attempt("acme", Outcome(Kind.CALLER_ERROR, 400)), False),
-        (attempt("acme", Outcome(Kind.CLIENT_GONE)), False),
         (attempt("local", OK), True),
         (breaker(State.OPEN), True),
         (breaker(State.HALF_OPEN), False),
@@ -41,15 +39,15 @@ class Listening:
         (ModelServerChanged(Phase.DOWN), False),
     ],
 )
-def test_hard_failures_open_breakers_and_local_answers_wake_it(event: Event, wakes: bool) -> None:
+def test_suspicion_open_breakers_and_local_answers_wake_it(event: Event, wakes: bool) -> None:
     here = Listening()
     here.alarm(event)
     assert bool(here.wishes) is wakes
 
 
-def test_thousand_failures_in_a_second_are_one_alarm() -> None:
+def test_thousand_reasons_in_a_second_are_one_alarm() -> None:
     here = Listening()
     for _ in range(1000):
-        here.alarm(attempt("acme", Outcome(Kind.RESET)))
+        here.alarm(breaker(State.OPEN))
         here.clock.now += 1 / 512
     assert here.wishes == [1000.0, 1001.0]

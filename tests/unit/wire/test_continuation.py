@@ -9,13 +9,13 @@ from proxy.wire.continuation import choices, continued
 from proxy.wire.stitch import Unstitchable
 
 USER = {"role": "user", "content": "Hi"}
-CHAT: dict[str, Any] = {"model": "m", "messages": [USER], "n": 2, "temperature": 0.10}
+CHAT: dict[str, Any] = {"model": "m", "messages": [USER], "temperature": 0.10}
 TEXT: dict[str, Any] = {"model": "m", "prompt": "Once"}
 HALF = {"role": "assistant", "content": "Hel"}
 
 
 def asked(body: dict[str, Any], prefill: str, text: str = "Hel") -> dict[str, Any]:
-    result: dict[str, Any] = json.loads(continued(json.dumps(body).encode(), prefill, text))
+    result: dict[str, Any] = json.loads(continued(json.dumps(body).encode(), prefill, [text]))
     return result
 
 
@@ -31,9 +31,24 @@ def asked(body: dict[str, Any], prefill: str, text: str = "Hel") -> dict[str, An
         ),
     ],
 )
-def test_chat_says_where_to_go_on_and_asks_for_one_answer(prefill: str, change: dict[str, Any]) -> None:
-    rest = {name: value for name, value in CHAT.items() if name != "n"}
-    assert asked(CHAT, prefill) == {**rest, **change}
+def test_chat_says_where_to_go_on(prefill: str, change: dict[str, Any]) -> None:
+    assert asked(CHAT, prefill) == {**CHAT, **change}
+
+
+def test_our_own_server_goes_on_with_several_answers_at_once() -> None:
+    body = json.dumps({**CHAT, "n": 3}).encode()
+    sent = json.loads(continued(body, "hotspare", ["a", None, "c"]))
+    assert (sent["n"], sent["delivered_text"]) == (3, ["a", None, "c"])
+
+
+@pytest.mark.parametrize("prefill", ["assistant", "prefix", "vllm"])
+def test_others_go_on_with_one_of_several_answers(prefill: str) -> None:
+    body = json.dumps({**CHAT, "n": 2}).encode()
+    sent = json.loads(continued(body, prefill, [None, "b"]))
+    assert "n" not in sent
+    assert sent["messages"][-1]["content"] == "b"
+    with pytest.raises(Unstitchable):
+        continued(body, prefill, ["a", "b"])
 
 
 @pytest.mark.parametrize("prefill", ["assistant", "prefix", "vllm"])
@@ -59,7 +74,7 @@ def test_prompt_that_is_not_one_text_cannot_be_continued(prompt: object) -> None
 
 def test_other_values_keep_their_bytes() -> None:
     body = b'{"model":"m","messages":[{"role":"user","content":"\\u00e9"}],"temperature":1.00}'
-    sent = continued(body, "assistant", "é")
+    sent = continued(body, "assistant", ["é"])
     assert b'"temperature":1.00' in sent
     assert b'{"role":"user","content":"\\u00e9"}' in sent
 

@@ -109,6 +109,46 @@ def test_retry_after(fields: dict[str, str], seconds: float | None) -> None:
     assert headers.retry_after_seconds(CIMultiDict(fields), WALL) == seconds
 
 
+REQUESTS, TOKENS = "x-ratelimit-reset-requests", "x-ratelimit-reset-tokens"
+
+
+@pytest.mark.parametrize(
+    ("fields", "seconds"),
+    [
+        ({REQUESTS: "1s"}, 1),
+        ({TOKENS: "6m0s"}, 360),
+        ({TOKENS: "1h2m3.5s"}, 3723.5),
+        ({TOKENS: "120ms"}, 0.12),
+        ({TOKENS: "1m30s500ms"}, 90.5),
+        ({TOKENS: " 12 "}, 12),
+        ({TOKENS: "1d"}, 86_400),
+        ({REQUESTS: str(int(WALL) + 30)}, 30),
+        ({REQUESTS: str((int(WALL) + 30) * 1000)}, 30),
+        ({REQUESTS: str(int(WALL) - 30)}, 0),
+        ({REQUESTS: "1s", TOKENS: "20s"}, 20),
+        ({REQUESTS: "1s", TOKENS: "20s", "x-ratelimit-remaining-requests": "0"}, 1),
+        ({REQUESTS: "1s", TOKENS: "20s", "x-ratelimit-remaining-tokens": "0"}, 20),
+        ({REQUESTS: "1s", TOKENS: "20s", "x-ratelimit-remaining-requests": "9"}, 20),
+        ({TOKENS: "20s", "Retry-After": "3"}, 3),
+        ({TOKENS: "20s", "retry-after-ms": "300"}, 0.3),
+        ({TOKENS: "20s", "Retry-After": "soon"}, 20),
+        ({TOKENS: "soon"}, None),
+        ({TOKENS: ""}, None),
+        ({TOKENS: "-1s"}, None),
+        ({TOKENS: "1s " * 100}, None),
+        ({TOKENS: "9" * 400}, None),
+        ({}, None),
+    ],
+)
+def test_rate_limit_says_when_it_ends(fields: dict[str, str], seconds: float | None) -> None:
+    found = headers.retry_after_seconds(CIMultiDict(fields), WALL, is_rate_limited=True)
+    assert found == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_reset_of_a_limit_that_was_not_hit_is_no_reason_to_wait() -> None:
+    assert headers.retry_after_seconds(CIMultiDict({TOKENS: "6m0s"}), WALL) is None
+
+
 @pytest.mark.parametrize(
     ("fields", "seconds"),
     [

@@ -60,7 +60,7 @@ def test_every_need_that_is_read_is_one_that_routing_knows() -> None:
     everything = body(
         tools=[FUNCTION], tool_choice="required", response_format={"type": "json_object"}, logprobs=True, messages=IMAGE
     )
-    assert {Need(word) for word in peek(everything).needs} == set(Need) - {Need.AUDIO, Need.EMBEDDINGS}
+    assert {Need(word) for word in peek(everything).needs} == set(Need) - {Need.AUDIO, Need.EMBEDDINGS, Need.HISTORY}
 
 
 @pytest.mark.parametrize(

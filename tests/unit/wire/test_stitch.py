@@ -48,7 +48,7 @@ def test_text_is_whole_wherever_it_was_cut(text: str) -> None:
     for cut in range(len(text) + 1):
         delivered = stream(ORIGIN, text[:cut])
         stitch = Stitch(delivered, 1)
-        assert stitch.text == text[:cut]
+        assert stitch.texts == [text[:cut]]
         assert said(delivered + stitch.take(stream(OTHER, text[cut:]) + END)) == text
 
 
@@ -75,7 +75,7 @@ def test_model_is_the_one_that_wrote_the_chunk() -> None:
 def test_second_break_is_stitched_like_the_first() -> None:
     stitch = Stitch(stream(ORIGIN, "one "), 1)
     stitch.take(stream(OTHER, "two "))
-    assert (stitch.text, stitch.is_open) == ("one two ", True)
+    assert (stitch.texts, stitch.is_open) == (["one two "], True)
 
 
 def test_nothing_is_open_behind_the_finish() -> None:
@@ -101,7 +101,7 @@ def test_text_completions_are_stitched_too() -> None:
 
     stitch = Stitch(piece("cmpl-1", "one"), 1)
     [joined] = chunks(stitch.take(piece("cmpl-2", " two")))
-    assert (joined["id"], joined["choices"][0]["text"], stitch.text) == ("cmpl-1", " two", "one two")
+    assert (joined["id"], joined["choices"][0]["text"], stitch.texts) == ("cmpl-1", " two", ["one two"])
 
 
 def test_of_several_answers_the_open_one_goes_on_under_its_index() -> None:
@@ -109,13 +109,21 @@ def test_of_several_answers_the_open_one_goes_on_under_its_index() -> None:
     delivered += chunk(ORIGIN, {}, "stop", index=0)
     stitch = Stitch(delivered, 2)
     [joined] = chunks(stitch.take(chunk(OTHER, {"content": "c"})))
-    assert (stitch.text, joined["choices"][0]["index"]) == ("bc", 1)
+    assert (stitch.texts, joined["choices"][0]["index"]) == ([None, "bc"], 1)
+
+
+def test_several_open_answers_go_on_together() -> None:
+    delivered = chunk(ORIGIN, {"content": "a"}, index=0) + chunk(ORIGIN, {"content": "b"}, index=1)
+    stitch = Stitch(delivered, 3)
+    assert stitch.texts == ["a", "b", ""]
+    stitch.take(b"".join(chunk(OTHER, {"content": str(index)}, index=index) for index in range(3)))
+    stitch.take(chunk(OTHER, {}, "stop", index=1))
+    assert stitch.texts == ["a0", None, "2"]
 
 
 @pytest.mark.parametrize(
     ("delivered", "choices"),
     [
-        pytest.param(stream(ORIGIN, "a"), 2, id="two answers are open"),
         pytest.param(stream(ORIGIN, "a") + chunk(ORIGIN, {}, "stop"), 1, id="none is open"),
         pytest.param(chunk(ORIGIN, {"tool_calls": [{"index": 0}]}), 1, id="a tool is being called"),
         pytest.param(b"data: {]\n\n", 1, id="what was delivered is no JSON"),

@@ -5,9 +5,10 @@ from proxy.core.health import Health, HealthPolicy, Key
 from proxy.core.outcome import Kind, Outcome
 from proxy.telemetry.events import AttemptEnded, BreakerChanged, Event
 from proxy.upstreams.pool import Pool
+from proxy.upstreams.upstream import Identity
 from proxy.workers.notices import News, Notices
 from proxy.workers.sharing import Sharing
-from tests.unit.stand_ins import FakeClock
+from tests.unit.stand_ins import FakeClock, FakeUpstream
 
 KEY = Key("acme", "gpt-5")
 COOLDOWN = BreakerSettings().cooldown_seconds
@@ -20,7 +21,10 @@ class Colleague:
         self.crew = crew
         self.events: list[Event] = []
         self.heard: list[News] = []
-        self.pool = Pool({}, Health({"acme": HealthPolicy(BreakerSettings(), True)}), crew.clock, self._emit)
+        upstream = FakeUpstream(Identity("acme", "https://acme.test"))
+        self.pool = Pool(
+            {"acme": upstream}, Health({"acme": HealthPolicy(BreakerSettings(), True)}), crew.clock, self._emit
+        )
         self.sharing = Sharing(self.pool, lambda news: crew.pass_on(self, news))
 
     def _emit(self, event: Event) -> None:
@@ -50,9 +54,8 @@ class Colleague:
 
     @property
     def state(self) -> State:
-        if self.pool.ill():
-            return State.OPEN
-        return State.CLOSED
+        (state,) = self.pool.states()["acme"]
+        return state
 
     @property
     def changes(self) -> list[BreakerChanged]:
@@ -146,7 +149,7 @@ def test_worker_that_saw_it_probes_first() -> None:
     assert isinstance(one.probe(), Permit)
 
 
-def test_recovery_that_one_finds_closes_all() -> None:
+def test_recovery_that_one_finds_brings_clients_back_in_all() -> None:
     crew = Crew()
     one, other = crew.workers
     for _ in range(3):
@@ -156,8 +159,22 @@ def test_recovery_that_one_finds_closes_all() -> None:
         permit = one.probe()
         assert isinstance(permit, Permit)
         one.pool.report(KEY, permit, Outcome(Kind.OK))
-    assert (one.state, other.state) == (State.CLOSED, State.CLOSED)
+    assert (one.state, other.state) == (State.RAMPING, State.RAMPING)
     assert isinstance(other.ask(), Permit)
+
+
+def test_ramp_ends_in_each_worker_by_itself() -> None:
+    crew = Crew()
+    one, other = crew.workers
+    for _ in range(3):
+        one.attempt(Kind.RESET)
+    one.pool.adopt_recovery(KEY)
+    other.pool.adopt_recovery(KEY)
+    told = len(crew.passed)
+    crew.clock.now += BreakerSettings().ramp_seconds
+    assert isinstance(one.probe(), Refusal)
+    assert (one.state, other.state) == (State.CLOSED, State.RAMPING)
+    assert len(crew.passed) == told
 
 
 def test_other_worker_probes_if_the_first_one_does_not() -> None:

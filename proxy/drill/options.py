@@ -1,0 +1,26 @@
+"""What `hotspare drill` is told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from proxy.core.drill_report import Shape
+
+SHAPES: Final = tuple(str(shape) for shape in Shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Times in seconds. `proxy` and `admin` are URLs without a path: where clients ask, and where /drills is."""
+
+    shape: str
+    upstream: str
+    share: float
+    seconds: float
+    proxy: str
+    admin: str
+    clients: int
+    model: str
+    key: str
+    wait_seconds: float
+    json: Path | None
