@@ -1,0 +1,1 @@
+"""Every known shape of failure, and real outages in fast motion, under concurrent clients that use the real SDK."""
