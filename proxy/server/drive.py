@@ -21,18 +21,16 @@ from proxy.core.ramp import place
 from proxy.errors import RequestInvalid
 from proxy.server.account import CLIENT_GONE, Account
 from proxy.server.attempt import Attempt, Facilities, Question
-from proxy.server.pulse import Pulse
 from proxy.server.reply import Reply
 from proxy.server.response import FAULT_MESSAGE, OwnAnswer, answer_lines, error_answer, refusal, unavailable
+from proxy.server.resumption import Resumption
 from proxy.server.understudy import Understudy
 from proxy.telemetry.events import AttemptEnded, Emit, FaultCaught, Result
 from proxy.upstreams.pool import Pool
-from proxy.upstreams.transport import AttemptFailed
-from proxy.upstreams.upstream import Call
-from proxy.wire import completion, continuation, envelope, sse
+from proxy.wire import completion, envelope, sse
 from proxy.wire.conversation import conversation
 from proxy.wire.headers import Fields
-from proxy.wire.stitch import Stitch, Unstitchable
+from proxy.wire.stitch import Unstitchable
 
 _SHRUNK: Final = b"x-hotspare-shrunk"
 _RETRY_PAUSE_SECONDS: Final = (0.25, 0.5)
@@ -71,11 +69,10 @@ class Drive:
     _attempt: Attempt | None = None
     """The one that the client waits for."""
     _understudy: Understudy | None = None
-    _stitch: Stitch | None = None
+    _resumption: Resumption | None = None
     """Once a stream that the client sees has broken."""
     _last_words: bytes = b""
-    _pulse: Pulse | None = None
-    """While the client waits for somebody to go on."""
+    """What the last one to break said instead."""
     _status: int = 200
     _is_paused: bool = False
     _is_over: bool = False
@@ -137,10 +134,10 @@ class Drive:
 
     def block(self, data: bytes) -> None:
         """More of the stream. Raises AttemptFailed where it cannot be joined to what the client has."""
-        if self._stitch is None:
+        if self._resumption is None:
             self._reply.block(data)
-        elif joined := _joined(self._stitch, data):
-            self._reply.block(joined)
+        else:
+            self._resumption.show(data)
 
     def ended(self, attempt: Attempt, outcome: Outcome, body: bytes | None) -> None:
         """An attempt is over."""
@@ -196,6 +193,11 @@ class Drive:
         self._report(attempt, outcome)
         machine = self._machine or self._make_machine()
         self._perform(machine.hedge_failed(outcome.kind, outcome.status))
+
+    def understudy_fault(self, attempt: Attempt, error: Exception) -> None:
+        """A mistake of ours, which need not be the client's loss: it waits for another one."""
+        self._means.emit(FaultCaught("understudy", error))
+        self.understudy_failed(attempt, Outcome(Kind.UNAVAILABLE, detail="a mistake of ours"))
 
     # ----
 
@@ -276,16 +278,15 @@ class Drive:
             self._attempt = attempt
         self._account.attempts = start.number
         try:
-            if start.is_resuming:
-                self._start_pulse()
-                attempt.question = self._continuation(start)
+            if start.is_resuming and self._resumption is not None:
+                attempt.question = self._resumption.question(start)
             attempt.launch(self._fields_for_local(start) if upstream.is_local else [])
         except Unstitchable as error:
             attempt.cancel()
             self.ended(attempt, Outcome(Kind.CALLER_ERROR, detail=str(error)), None)
         except Exception as error:  # noqa: BLE001 - the boundary: nobody above a callback would hear of it
             attempt.cancel()
-            self.fault(attempt, error)
+            attempt.listener.fault(attempt, error)
 
     # ---- the understudy
 
@@ -315,38 +316,19 @@ class Drive:
             self._last_words = attempt.remains.last_words
         if not self._account.is_committed:
             return True
-        if self._stitch is None and attempt.remains is not None and attempt.remains.delivered is not None:
+        if self._resumption is None and attempt.remains is not None:
             with suppress(Unstitchable):
-                self._stitch = Stitch(attempt.remains.delivered, continuation.choices(self._body))
-        return self._stitch is not None and self._stitch.is_open
-
-    def _continuation(self, start: Start) -> Question:
-        """The client's request, as a demand to go on behind what it has. Raises Unstitchable."""
-        call, prefill = self._question.call, start.candidate.prefill
-        assert self._stitch is not None
-        assert prefill is not None
-        body = continuation.continued(self._body, prefill, self._stitch.texts)
-        return Question(
-            Call(call.method, call.target, call.fields, body, call.rendered), self._question.model, is_stream=True
-        )
+                facilities = self._means.facilities
+                self._resumption = Resumption(self._question, attempt.remains, self._reply, facilities)
+        return self._resumption is not None and self._resumption.is_possible
 
     def _go_on(self, attempt: Attempt, held: bytes) -> None:
-        self._stop_pulse()
         self._account.resumed_by = attempt.key.upstream
         if self._machine is not None:
             self._account.tried = self._machine.tried
         self.block(held)
         if self._is_paused:
             attempt.pause()
-
-    def _start_pulse(self) -> None:
-        facilities = self._means.facilities
-        self._pulse = self._pulse or Pulse(self._reply, facilities.clock, facilities.deadlines)
-
-    def _stop_pulse(self) -> None:
-        if self._pulse is not None:
-            self._pulse.stop()
-            self._pulse = None
 
     @property
     def _body(self) -> bytes:
@@ -385,7 +367,8 @@ class Drive:
         self._is_over = True
         if self._understudy is not None:
             self._dismiss()
-        self._stop_pulse()
+        if self._resumption is not None:
+            self._resumption.close()
         self._on_end(status)
 
     def _report(self, attempt: Attempt, outcome: Outcome) -> None:
@@ -429,10 +412,3 @@ class Drive:
         # what can be had.
         stands_in = not self._plan.candidates[0].is_local
         return [*fields, ("x-hotspare-shrink", "1")] if stands_in else fields
-
-
-def _joined(stitch: Stitch, data: bytes) -> bytes:
-    try:
-        return stitch.take(data)
-    except Unstitchable as error:
-        raise AttemptFailed(Outcome(Kind.BAD_ANSWER, OK.status, detail=str(error))) from None

@@ -20,6 +20,10 @@ class Stage(Listener, Protocol):
         """It will have nothing to show."""
         ...
 
+    def understudy_fault(self, attempt: Attempt, error: Exception) -> None:
+        """Nor here, by a mistake of ours."""
+        ...
+
 
 class Understudy:
     """Listens to one attempt in place of a stage. `promote` it once, or `dismiss` it."""
@@ -72,4 +76,4 @@ class Understudy:
 
     def fault(self, attempt: Attempt, error: Exception) -> None:
         """A mistake of ours."""
-        self._stage.fault(attempt, error)
+        self._stage.understudy_fault(attempt, error)

@@ -618,6 +618,17 @@ def test_understudy_that_breaks_off_is_gone_on_with_when_it_is_needed() -> None:
     assert (texts(trip.stream[0]), trip.account.result) == ("ab", Result.ANSWERED)
 
 
+def test_mistake_of_ours_in_the_understudy_is_told_and_not_the_clients_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    trip = Trip(is_stream=True, names=("acme", "local"), hedges=True)
+    trip.drive.begin()
+    monkeypatch.setattr(Upstream, "dispatch", failing)
+    trip.deadlines.advance(STREAM_PATIENCE)
+    trip.streams("acme", TEXT, STOP, DONE).end()
+    assert trip.stream == (TEXT + STOP + DONE, True)
+    assert [event.where for event in trip.events if isinstance(event, FaultCaught)] == ["understudy"]
+    assert trip.kinds == [("local", Kind.UNAVAILABLE), ("acme", Kind.OK)]
+
+
 # ---- what is known of an upstream
 
 
