@@ -19,11 +19,11 @@ from proxy import memory, signals
 from proxy.clock import Clock, SystemClock
 from proxy.config.schema import LOCAL, Config, LimitSettings, LocalSettings, RouteSettings, UpstreamSettings
 from proxy.config.value import Address
+from proxy.core.action import Timeouts
 from proxy.core.beginnings import Beginning
 from proxy.core.budget import RetryBudget
 from proxy.core.candidates import LOSS_OF_LOCAL_MODEL, Prefill, Route, Router, Target
 from proxy.core.drill_report import Drill, End, Shape
-from proxy.core.failover import Timeouts
 from proxy.core.health import Health, HealthPolicy
 from proxy.core.standby import is_ill
 from proxy.errors import HotspareError

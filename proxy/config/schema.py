@@ -12,11 +12,11 @@ from typing import Annotated, Final, Literal
 
 from proxy.config import scalar
 from proxy.config.value import Address, Secret, Url
+from proxy.core.action import Timeouts
 from proxy.core.breaker import BreakerSettings
 from proxy.core.candidates import Prefill, Resume
 from proxy.core.drill import MAX_SECONDS
 from proxy.core.drill_report import Shape
-from proxy.core.failover import Timeouts
 from proxy.core.patience import REASONING_MODELS, UNLEARNT_SECONDS
 from proxy.core.standby import Standby
 from proxy.core.timetable import WeekTime

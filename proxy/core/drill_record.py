@@ -3,9 +3,9 @@
 from enum import Enum
 from typing import NamedTuple
 
+from proxy.core.action import Tried
 from proxy.core.breaker import State
 from proxy.core.drill_report import Drill, End, Report
-from proxy.core.failover import Tried
 from proxy.core.outcome import Outcome
 
 _LINGER_SECONDS = 10.0

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from aiohttp import web
 
-from proxy.core.failover import Tried
+from proxy.core.action import Tried
 from proxy.telemetry.events import Endpoint, RequestEnded, Result
 from proxy.wire import headers
 

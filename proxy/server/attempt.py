@@ -13,8 +13,8 @@ import msgspec
 from multidict import CIMultiDict
 
 from proxy.clock import Clock
+from proxy.core.action import Start
 from proxy.core.breaker import Permit
-from proxy.core.failover import Start
 from proxy.core.health import Key
 from proxy.core.outcome import OK, Kind, Outcome, kind_of_status
 from proxy.core.phases import Phases

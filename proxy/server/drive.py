@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
+from proxy.core.action import FINISH, Action, BreakOff, GiveUp, Promote, Start, Wait, learnt
 from proxy.core.breaker import Permit, Refusal, first
 from proxy.core.budget import RetryBudget
 from proxy.core.candidates import Need, Plan
-from proxy.core.failover import FINISH, Action, BreakOff, Failover, GiveUp, Opening, Promote, Start, Wait, learnt
+from proxy.core.failover import Failover, Opening
 from proxy.core.health import Key
 from proxy.core.outcome import OK, Kind, Outcome, Weight
 from proxy.core.ramp import place

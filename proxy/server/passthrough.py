@@ -11,8 +11,9 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from proxy.core.action import GiveUp, Timeouts, Tried
 from proxy.core.candidates import Plan
-from proxy.core.failover import DEFAULT_RETRY_AFTER_SECONDS, GiveUp, Timeouts, Tried
+from proxy.core.failover import DEFAULT_RETRY_AFTER_SECONDS
 from proxy.core.outcome import Kind
 from proxy.errors import RequestInvalid
 from proxy.server.account import ACCOUNT, Account

@@ -8,8 +8,8 @@ from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
 from multidict import CIMultiDict
 
+from proxy.core.action import GiveUp
 from proxy.core.candidates import Plan
-from proxy.core.failover import GiveUp
 from proxy.core.outcome import Kind
 from proxy.errors import RequestInvalid
 from proxy.server.account import Account

@@ -1,6 +1,6 @@
 """A stream that broke while its client was reading: what the client has of it, and how somebody goes on behind that."""
 
-from proxy.core.failover import Start
+from proxy.core.action import Start
 from proxy.core.outcome import OK, Kind, Outcome
 from proxy.server.answer import Remains
 from proxy.server.attempt import Facilities, Question

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from proxy.core.failover import Timeouts
+from proxy.core.action import Timeouts
 
 
 @dataclass(frozen=True, slots=True)

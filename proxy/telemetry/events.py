@@ -9,9 +9,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from proxy.core.action import Tried
 from proxy.core.breaker import State
 from proxy.core.drill_report import Drill, Report
-from proxy.core.failover import Tried
 from proxy.core.outcome import Kind, Outcome
 from proxy.core.phases import Phases
 from proxy.core.suspicion import Doubt

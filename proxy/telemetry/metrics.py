@@ -8,8 +8,8 @@ from collections import Counter as Census
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from proxy.core.action import Tried
 from proxy.core.breaker import State
-from proxy.core.failover import Tried
 from proxy.core.phases import Phases
 from proxy.telemetry import families
 from proxy.telemetry.events import (

@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from proxy.clock import Clock
+from proxy.core.action import Timeouts
 from proxy.core.breaker import Permit
-from proxy.core.failover import Timeouts
 from proxy.core.health import Key
 from proxy.core.outcome import KeyOwner, Kind, Outcome, kind_of_status
 from proxy.telemetry.events import Emit, FaultCaught

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.core.action import Action, BreakOff, Commit, Finish, GiveUp, Start, Timeouts
 from proxy.core.breaker import Refusal
 from proxy.core.candidates import Candidate
-from proxy.core.failover import Action, BreakOff, Commit, Failover, Finish, GiveUp, Start, Timeouts
+from proxy.core.failover import Failover
 from proxy.core.outcome import Kind, Outcome
 
 DEADLINE_AT = 60.0

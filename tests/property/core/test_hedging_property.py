@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.core.action import Action, BreakOff, Commit, Finish, GiveUp, Promote, Start, Timeouts, Wait
 from proxy.core.candidates import Candidate
-from proxy.core.failover import Action, BreakOff, Commit, Failover, Finish, GiveUp, Promote, Start, Timeouts, Wait
+from proxy.core.failover import Failover
 from proxy.core.outcome import Kind, Outcome
 
 CLOUDS = [Candidate(f"u{number}", "m", is_local=False) for number in range(3)]

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxy.core.failover import Tried
+from proxy.core.action import Tried
 from proxy.core.outcome import Kind, Outcome
 from proxy.core.phases import Phases
 from proxy.telemetry.events import AttemptEnded, Event, Result

@@ -9,7 +9,7 @@ import pytest
 from proxy.config.fault import ConfigInvalid, Fault
 from proxy.config.load import load, parse
 from proxy.config.schema import Config
-from proxy.core.failover import Timeouts
+from proxy.core.action import Timeouts
 
 OPENAI = """
 upstreams:

@@ -2,11 +2,11 @@
 
 import pytest
 
+from proxy.core.action import Tried
 from proxy.core.breaker import State
 from proxy.core.drill import KEPT, Drills
 from proxy.core.drill_record import Fate, Record, RequestFact
 from proxy.core.drill_report import Drill, End, Report, Shape
-from proxy.core.failover import Tried
 from proxy.core.outcome import OK, Kind, Outcome
 
 DRILL = Drill("cloud", Shape.REFUSED, 0.25, 30.0)

@@ -5,23 +5,10 @@ import math
 
 import pytest
 
+from proxy.core.action import Action, BreakOff, Commit, Finish, GiveUp, Promote, Start, Timeouts, Tried, Wait, learnt
 from proxy.core.breaker import Refusal
 from proxy.core.candidates import Candidate
-from proxy.core.failover import (
-    DEFAULT_RETRY_AFTER_SECONDS,
-    Action,
-    BreakOff,
-    Commit,
-    Failover,
-    Finish,
-    GiveUp,
-    Promote,
-    Start,
-    Timeouts,
-    Tried,
-    Wait,
-    learnt,
-)
+from proxy.core.failover import DEFAULT_RETRY_AFTER_SECONDS, Failover
 from proxy.core.outcome import WEIGHTS, Kind, Outcome
 
 ACME = Candidate("acme", "gpt", is_local=False)

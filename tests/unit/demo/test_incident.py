@@ -1,6 +1,6 @@
 """The incident is read from what the proxy counts."""
 
-from proxy.core.failover import Tried
+from proxy.core.action import Tried
 from proxy.core.outcome import OK, Kind, Outcome
 from proxy.demo.incident import Attempts, Incident, count_requests, incident
 from proxy.telemetry.events import AttemptEnded, Endpoint, RequestEnded, Result

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.core.failover import Tried
+from proxy.core.action import Tried
 from proxy.core.outcome import Kind
 from proxy.server.account import Account
 from proxy.telemetry.events import Endpoint, Result

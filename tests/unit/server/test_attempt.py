@@ -4,9 +4,9 @@ from math import inf
 
 import pytest
 
+from proxy.core.action import Start
 from proxy.core.breaker import UNCOUNTED
 from proxy.core.candidates import Candidate
-from proxy.core.failover import Start
 from proxy.core.health import Key
 from proxy.core.outcome import Kind, Outcome
 from proxy.errors import RequestInvalid

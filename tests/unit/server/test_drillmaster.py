@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
+from proxy.core.action import Tried
 from proxy.core.breaker import State
 from proxy.core.drill_report import Drill, End, Shape
-from proxy.core.failover import Tried
 from proxy.core.health import Health
 from proxy.core.outcome import Kind
 from proxy.server.drillmaster import Drillmaster

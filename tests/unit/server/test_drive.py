@@ -9,10 +9,11 @@ from types import MappingProxyType
 
 import pytest
 
+from proxy.core.action import Timeouts, Tried
 from proxy.core.breaker import BreakerSettings, Permit, Place, Refusal, State, first
 from proxy.core.budget import RetryBudget
 from proxy.core.candidates import Candidate, Need, Plan, Prefill
-from proxy.core.failover import Opening, Timeouts, Tried
+from proxy.core.failover import Opening
 from proxy.core.health import Health, HealthPolicy, Key
 from proxy.core.outcome import Kind, Outcome
 from proxy.server.account import CLIENT_GONE, Account

@@ -5,9 +5,9 @@ from random import Random
 
 import pytest
 
+from proxy.core.action import Timeouts
 from proxy.core.budget import RetryBudget
 from proxy.core.candidates import Route, Router
-from proxy.core.failover import Timeouts
 from proxy.core.health import Health
 from proxy.core.outcome import Kind
 from proxy.errors import RequestInvalid

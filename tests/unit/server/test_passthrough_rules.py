@@ -4,7 +4,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from proxy.core.failover import Timeouts, Tried
+from proxy.core.action import Timeouts, Tried
 from proxy.core.outcome import Kind, Outcome
 from proxy.errors import RequestInvalid
 from proxy.server.account import ACCOUNT, Account

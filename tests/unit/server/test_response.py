@@ -3,8 +3,8 @@
 import json
 from types import MappingProxyType
 
+from proxy.core.action import GiveUp, Tried
 from proxy.core.candidates import Need, Plan
-from proxy.core.failover import GiveUp, Tried
 from proxy.core.outcome import Kind
 from proxy.errors import RequestInvalid
 from proxy.server.account import Account

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from proxy.core.action import Tried
 from proxy.core.breaker import State
 from proxy.core.drill_record import Record
 from proxy.core.drill_report import Drill, End, Shape
-from proxy.core.failover import Tried
 from proxy.core.outcome import Kind, Outcome
 from proxy.core.suspicion import Doubt
 from proxy.telemetry import log

@@ -4,9 +4,9 @@ import pytest
 from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client.parser import text_string_to_metric_families
 
+from proxy.core.action import Tried
 from proxy.core.breaker import State
 from proxy.core.candidates import Need
-from proxy.core.failover import Tried
 from proxy.core.outcome import Kind, Outcome
 from proxy.core.phases import Phases
 from proxy.core.suspicion import Doubt

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from proxy.core.action import Timeouts
 from proxy.core.breaker import BreakerSettings, Permit, State
-from proxy.core.failover import Timeouts
 from proxy.core.health import Health, HealthPolicy, Key
 from proxy.core.outcome import Kind, Outcome
 from proxy.telemetry.events import BreakerChanged, Event, FaultCaught
