@@ -21,8 +21,9 @@ class Timeouts:
         in the slow outages on record (2024-12-04, 2025-06-10) it took 30-40 s. 10 s parts the two.
     stall: between contents of a running stream. Healthy models pause for less than 2 s; reasoning ones send
         (empty) deltas while they think.
-    answer: of an unstreamed request, to all of its answer, where the local model has one by then. A thousand tokens
-        take a cloud 10-20 s.
+    answer: of an unstreamed request to an upstream that is suspect, to all of its answer, where the local model has one
+        by then. A thousand tokens take a cloud 10-20 s. One that is not suspect may take until the deadline: nothing
+        tells a long answer from none.
     """
 
     connect_seconds: float = 2.0
@@ -55,6 +56,8 @@ class Start(msgspec.Struct, frozen=True, gc=False):
     latest_kind: Kind = Kind.DEADLINE
     hedge_at: float = inf
     """If it is silent until then, say that it is overdue."""
+    answer_seconds: float = inf
+    """How long an unstreamed answer may take in case of doubt."""
     yield_at: float = inf
     """If an unstreamed answer is not there by then, say that it has to yield."""
 
@@ -65,18 +68,19 @@ def learnt(start: Start, limit_seconds: float | None, *, is_suspect: bool) -> St
     Args:
         start: of a candidate that is no understudy and does not resume.
         limit_seconds: from the beginning to the first content; None where it is fixed, or where there is none.
-        is_suspect: whether there are doubts: then the understudy starts at once.
+        is_suspect: whether there are doubts: then the understudy starts at once, and an unstreamed answer has to
+            yield to its answer when the time for that is over.
 
     """
-    limit_at, late_kind, hedge_at = start.limit_at, start.late_kind, start.hedge_at
+    limit_at, late_kind, hedge_at, yield_at = start.limit_at, start.late_kind, start.hedge_at, start.yield_at
     if limit_seconds is not None:
         limit_at, late_kind = start.begin_at + limit_seconds, Kind.FIRST_CONTENT_TIMEOUT
         if limit_at >= start.latest_at:
             limit_at, late_kind = start.latest_at, start.latest_kind
         hedge_at = start.begin_at + limit_seconds / HEDGE_SHARE if hedge_at < inf else inf
     if is_suspect and hedge_at < inf:
-        hedge_at = start.begin_at
-    return msgspec.structs.replace(start, limit_at=limit_at, late_kind=late_kind, hedge_at=hedge_at)
+        hedge_at, yield_at = start.begin_at, start.begin_at + start.answer_seconds
+    return msgspec.structs.replace(start, limit_at=limit_at, late_kind=late_kind, hedge_at=hedge_at, yield_at=yield_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ one server among thousands, and the client asked for that model. A budget bounds
 
 An upstream that is silent for long gets an understudy: the local model starts beside it, and its answer is kept back.
 The client asked for the other one, which has until its limit to answer. When it fails, or its time is over, the
-understudy takes its place with all that it has said by then, so that the wait was not for nothing.
+understudy takes its place with all that it has said by then, so that the wait was not for nothing. An upstream that is
+suspect gets one at once, and its unstreamed answers have less time.
 
     Start ─▶ overdue ─▶ Start(is_hedge) ─▶ hedge_shows ─┬─ the first one shows content ─▶ Commit, drop the understudy
                                                         └─ it fails, or has to yield ───▶ Promote the understudy
@@ -106,6 +107,7 @@ class Opening:
             latest_at=first.latest_at + now,
             latest_kind=first.latest_kind,
             hedge_at=first.hedge_at + now,
+            answer_seconds=first.answer_seconds,
             yield_at=first.yield_at + now,
         )
 
@@ -329,14 +331,17 @@ class Failover:
             begin_at=now,
             latest_at=latest_at,
             latest_kind=self.deadline_kind,
-            hedge_at=now + self._patience_seconds(timeouts) if self.hedges and has_reserve else inf,
-            yield_at=now + timeouts.answer_seconds if self.hedges and has_reserve and not self.is_stream else inf,
+            hedge_at=self._odd_at(now, timeouts, latest_at) if self.hedges and has_reserve else inf,
+            answer_seconds=inf if self.is_stream else timeouts.answer_seconds,
         )
 
-    def _patience_seconds(self, timeouts: Timeouts) -> float:
-        """How much silence is odd: a part of what is too much, so that the local model has its first words by then."""
-        limit_seconds = timeouts.first_content_seconds if self.is_stream else timeouts.answer_seconds
-        return limit_seconds / HEDGE_SHARE
+    def _odd_at(self, now: float, timeouts: Timeouts, latest_at: float) -> float:
+        """When silence is odd. Of a stream after a part of what is too much. An unstreamed answer is silent by nature:
+        only so long before the deadline that the local model has one by then.
+        """
+        if self.is_stream:
+            return now + timeouts.first_content_seconds / HEDGE_SHARE
+        return latest_at - (latest_at - now) / HEDGE_SHARE
 
     def _resume(self, candidate: Candidate, timeouts: Timeouts, now: float) -> Start:
         """The deadline was for the first content, which the client has."""

@@ -37,7 +37,8 @@ SHAPES: Mapping[Behaviour, Expected] = MappingProxyType(
         Behaviour.HEADERS_THEN_HANG: _BEFORE_CONTENT,
         Behaviour.ROLE_THEN_HANG: _BEFORE_CONTENT,
         Behaviour.COMMENTS_ONLY: _BEFORE_CONTENT,
-        Behaviour.SLOW_FIRST: _BEFORE_CONTENT,
+        # An answer that is not streamed is silent by nature, so that it may take longer.
+        Behaviour.SLOW_FIRST: Expected(streamed=LOCAL, whole=CLOUD),
         Behaviour.SLOW_TOKENS: _NOBODY_NOTICES,
         Behaviour.ERROR_500: _BEFORE_CONTENT,
         Behaviour.ERROR_500_HTML: _BEFORE_CONTENT,

@@ -29,11 +29,13 @@ limits: {{deadline: 60s, drain: 1s}}
 async def test_silent_upstream_is_stood_in_for(
     behaviour: Behaviour, is_stream: bool, upstream: FaultUpstream, local_url: str
 ) -> None:
+    upstream.script(Behaviour.ERROR_529)
     upstream.behaviour = behaviour
     async with (
         running_proxy(hedging(upstream, local_url)) as (_, base_url),
         AsyncOpenAI(base_url=base_url, api_key="sk", max_retries=0, timeout=30) as client,
     ):
+        await client.chat.completions.create(**QUESTION)  # makes the upstream suspect
         raw = await client.chat.completions.with_raw_response.create(**QUESTION, stream=is_stream)
         if is_stream:
             _ = [chunk async for chunk in raw.parse()]
@@ -46,6 +48,7 @@ async def test_silent_upstream_is_stood_in_for(
 async def test_upstream_that_comes_in_time_answers_although_the_local_model_was_first(
     is_stream: bool, upstream: FaultUpstream, local_url: str, session: aiohttp.ClientSession
 ) -> None:
+    upstream.script(Behaviour.ERROR_529)
     upstream.behaviour = Behaviour.SLOW_FIRST
     upstream.delay_seconds = 3.0
     config = hedging(upstream, local_url, first_content="8s", answer="8s")
@@ -53,6 +56,7 @@ async def test_upstream_that_comes_in_time_answers_although_the_local_model_was_
         running_proxy(config) as (_, base_url),
         AsyncOpenAI(base_url=base_url, api_key="sk", max_retries=0, timeout=30) as client,
     ):
+        await client.chat.completions.create(**QUESTION)  # makes the upstream suspect
         raw = await client.chat.completions.with_raw_response.create(**QUESTION, stream=is_stream)
         if is_stream:
             _ = [chunk async for chunk in raw.parse()]

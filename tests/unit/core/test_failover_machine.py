@@ -8,7 +8,7 @@ import pytest
 from proxy.core.action import Action, BreakOff, Commit, Finish, GiveUp, Promote, Start, Timeouts, Tried, Wait, learnt
 from proxy.core.breaker import Refusal
 from proxy.core.candidates import Candidate
-from proxy.core.failover import DEFAULT_RETRY_AFTER_SECONDS, Failover
+from proxy.core.failover import DEFAULT_RETRY_AFTER_SECONDS, Failover, Opening
 from proxy.core.outcome import WEIGHTS, Kind, Outcome
 
 ACME = Candidate("acme", "gpt", is_local=False)
@@ -332,10 +332,12 @@ def hedging(*candidates: Candidate, is_stream: bool = True) -> Script:
     return Script(*candidates, is_stream=is_stream, hedges=True)
 
 
-@pytest.mark.parametrize(("is_stream", "hedge_after", "yield_after"), [(True, 2.5, math.inf), (False, 7.5, 30)])
-def test_silence_is_odd_after_a_quarter_of_the_limit(is_stream: bool, hedge_after: float, yield_after: float) -> None:
+@pytest.mark.parametrize(("is_stream", "hedge_after"), [(True, 2.5), (False, 67.5)])
+def test_silence_is_odd_after_a_quarter_of_a_streams_limit_and_a_quarter_before_the_end(
+    is_stream: bool, hedge_after: float
+) -> None:
     start = hedging(ACME, LOCAL, is_stream=is_stream).start
-    assert (start.hedge_at - 500, start.yield_at - 500) == (hedge_after, yield_after)
+    assert (start.hedge_at - 500, start.yield_at) == (hedge_after, math.inf)
 
 
 @pytest.mark.parametrize("candidates", [(ACME,), (ACME, ZEUS), (LOCAL,)], ids=str)
@@ -434,12 +436,26 @@ def test_learnt_limit_is_no_longer_than_the_deadline() -> None:
     assert (start.limit_at - 500, start.late_kind) == (90, Kind.CLIENT_DEADLINE)
 
 
-@pytest.mark.parametrize("is_stream", [True, False])
-def test_suspect_upstream_gets_its_understudy_at_once(is_stream: bool) -> None:
+@pytest.mark.parametrize(("is_stream", "yield_at"), [(True, math.inf), (False, 530)])
+def test_suspect_upstream_gets_its_understudy_at_once(is_stream: bool, yield_at: float) -> None:
     start = hedging(ACME, LOCAL, is_stream=is_stream).start
     now = learnt(start, None, is_suspect=True)
-    assert (now.hedge_at, now.limit_at, now.yield_at) == (500, start.limit_at, start.yield_at)
+    assert (now.hedge_at, now.limit_at, now.yield_at) == (500, start.limit_at, yield_at)
 
 
 def test_nobody_stands_in_where_nobody_can() -> None:
     assert learnt(hedging(ACME).start, 6.0, is_suspect=True).hedge_at == math.inf
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_opening_says_what_a_machine_of_that_moment_would(is_stream: bool) -> None:
+    opening = Opening(
+        [ACME, ZEUS, LOCAL],
+        TIMEOUTS,
+        is_stream=is_stream,
+        deadline_seconds=120.0,
+        deadline_kind=Kind.DEADLINE,
+        local_reserve_seconds=30.0,
+        hedges=True,
+    )
+    assert opening.begin(512.0) == opening.make(512.0).begin(512.0)

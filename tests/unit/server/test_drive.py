@@ -514,16 +514,29 @@ def test_client_that_waits_for_somebody_to_go_on_gets_signs_of_life() -> None:
 # ---- an understudy beside a silent upstream
 
 STREAM_PATIENCE = Timeouts().first_content_seconds / 4
-PATIENCE = Timeouts().answer_seconds / 4
+PATIENCE = 0.05
 
 
 def hedged(*, is_stream: bool = True) -> Trip:
-    """A trip whose first upstream is oddly silent."""
+    """A trip whose first upstream is oddly silent; of an unstreamed answer that is said where it is suspect."""
     trip = Trip(is_stream=is_stream, names=("acme", "local"), hedges=True, prefills={"local": "hotspare"}, body=ASKED)
+    if not is_stream:
+        trip.pool.adopt_failure(KEY, "chat/completions")
     trip.drive.begin()
     assert trip.upstreams["local"].transport.dispatched == []
     trip.deadlines.advance(STREAM_PATIENCE if is_stream else PATIENCE)
     return trip
+
+
+def test_unstreamed_answer_that_is_not_suspect_has_until_the_deadline() -> None:
+    trip = Trip(names=("acme", "local"), hedges=True)
+    trip.drive.begin()
+    trip.deadlines.advance(Timeouts().answer_seconds)
+    trip.deadlines.advance(0.05)
+    trip.at("local").answer(ANSWER)
+    assert trip.client.writes == []
+    trip.at("acme").answer(b'{"choices":[]}')
+    assert trip.fields["x-hotspare-upstream"] == "acme"
 
 
 def test_local_model_starts_beside_a_silent_upstream_and_is_not_seen() -> None:
@@ -572,7 +585,7 @@ def test_unstreamed_answer_that_is_too_slow_yields() -> None:
     trip = hedged(is_stream=False)
     trip.at("local").answer(ANSWER)
     assert trip.client.writes == []
-    trip.deadlines.advance(Timeouts().answer_seconds - PATIENCE)
+    trip.deadlines.advance(Timeouts().answer_seconds)
     assert (trip.status, trip.body, trip.at("acme").is_over) == (200, ANSWER, True)
     assert trip.kinds == [("acme", Kind.SLOW), ("local", Kind.OK)]
 
