@@ -125,7 +125,7 @@ async def test_client_that_leaves_while_it_uploads_is_gone(
 async def test_client_that_leaves_during_failover_starts_nothing_more(
     stream: bool, upstream: FaultUpstream, session: aiohttp.ClientSession
 ) -> None:
-    upstream.behaviour = Behaviour.ERROR_503
+    upstream.behaviour = Behaviour.ERROR_529
     async with FaultUpstream(behaviour=Behaviour.HANG) as local:
         config = f"""
 upstreams: [{{name: cloud, base_url: "{upstream.base_url}", api_key: k}}]
