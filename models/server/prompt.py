@@ -117,16 +117,15 @@ class PromptEncoder:
         """
         most_for_answer = self._context_tokens // _ANSWER_SHARE
         room = self._context_tokens - min(answer_tokens or most_for_answer, most_for_answer)
-        prompt = self._chat_within(room, messages, delivered)
+        if (prompt := self._chat_within(room, messages, delivered)) is not None:
+            return prompt
         wanted = room - self._count(delivered)
         for _ in range(_SHRINKINGS):
-            if prompt is not None:
-                return prompt
             messages = shrunk(messages, wanted, self._count)
-            prompt = self._chat_within(room, messages, delivered)
-            prompt = None if prompt is None else replace(prompt, is_shrunk=True)
+            if (prompt := self._chat_within(room, messages, delivered)) is not None:
+                return replace(prompt, is_shrunk=True)
             wanted -= wanted // _SHRINKINGS
-        return prompt or replace(self.chat(messages, delivered), is_shrunk=True)
+        return replace(self.chat(messages, delivered), is_shrunk=True)
 
     def _chat_within(self, room: int, messages: list[dict[str, str]], delivered: str) -> Prompt | None:
         """The prompt, None if it is too long. Raises RequestError for other reasons."""

@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 
 from proxy.drill.options import Options
+from proxy.wire import sse
 
 _PAUSE_SECONDS = 0.5
 """Between two requests of a client: where no drill holds them back, they cost money."""
@@ -72,7 +73,7 @@ def _body(model: str, *, is_stream: bool) -> Mapping[str, Any]:
 
 def stream_fault(data: bytes) -> str:
     """What is wrong with a whole stream; empty if nothing is."""
-    payloads = [line[5:].strip() for line in data.splitlines() if line.startswith(b"data:")]
+    payloads = list(sse.payloads(data))
     if payloads[-1:] != [b"[DONE]"]:
         return "a stream without [DONE]"
     try:

@@ -146,7 +146,7 @@ class Drive:
         if outcome is OK and self._machine is None:
             action: Action = FINISH
         else:
-            machine = self._machine or self._make_machine()
+            machine = self._decider()
             can_go_on = outcome.is_answer or self._can_go_on(attempt)
             pause = self._retry_pause(attempt, outcome) if machine.is_passing(outcome) else None
             action = machine.ended(outcome, self._means.now(), can_go_on=can_go_on, retry_after_seconds=pause)
@@ -173,27 +173,23 @@ class Drive:
 
     def overdue(self, attempt: Attempt) -> None:  # noqa: ARG002 - a Listener's signature
         """It is oddly silent."""
-        machine = self._machine or self._make_machine()
-        self._perform(machine.overdue(self._means.now()))
+        self._perform(self._decider().overdue(self._means.now()))
 
     def must_yield(self, attempt: Attempt) -> None:  # noqa: ARG002 - as above
         """Its time is over, if there is another answer."""
-        machine = self._machine or self._make_machine()
-        self._perform(machine.must_yield())
+        self._perform(self._decider().must_yield())
 
     # ---- what the understudy says
 
     def understudy_shows(self) -> None:
         """It could take over."""
-        machine = self._machine or self._make_machine()
-        self._perform(machine.hedge_shows())
+        self._perform(self._decider().hedge_shows())
 
     def understudy_failed(self, attempt: Attempt, outcome: Outcome) -> None:
         """It never will."""
         self._understudy = None
         self._report(attempt, outcome)
-        machine = self._machine or self._make_machine()
-        self._perform(machine.hedge_failed(outcome.kind, outcome.status))
+        self._perform(self._decider().hedge_failed(outcome.kind, outcome.status))
 
     def understudy_fault(self, attempt: Attempt, error: Exception) -> None:
         """A mistake of ours, which need not be the client's loss: it waits for another one."""
@@ -219,8 +215,10 @@ class Drive:
         else:
             self._send(error_answer(500, FAULT_MESSAGE, self._account, code="proxy_fault"))
 
-    def _make_machine(self) -> Failover:
-        """The machine as it would be by now: the first attempt has started, and may have shown content."""
+    def _decider(self) -> Failover:
+        """The machine. Made as it would be by now: the first attempt has started, and may have shown content."""
+        if self._machine is not None:
+            return self._machine
         machine = self._machine = self._opening.make(self._account.started_at)
         machine.begin(self._account.started_at)
         if self._account.is_committed:
@@ -233,14 +231,12 @@ class Drive:
             key = Key(action.candidate.upstream, action.candidate.model)
             whence = self._place if len(self._plan.candidates) > 1 else first
             permit = self._means.pool.acquire(key, self._account.endpoint, whence, is_forced=action.is_forced)
-            machine = self._machine
             if not isinstance(permit, Refusal):
                 self._launch(self._fitted(action, key), key, permit)
                 return
-            if action.is_hedge and machine is not None:
-                action = machine.hedge_failed(Kind.BREAKER_OPEN)
-            else:
-                action = (machine or self._make_machine()).refused(permit, self._means.now())
+            machine = self._decider()
+            is_hedge = action.is_hedge
+            action = machine.hedge_failed(Kind.BREAKER_OPEN) if is_hedge else machine.refused(permit, self._means.now())
         match action:
             case Wait():
                 pass
@@ -273,8 +269,7 @@ class Drive:
         upstream = self._means.pool[key.upstream]
         attempt = Attempt(start, key, permit, upstream, self._question, self, self._means.facilities)
         if start.is_hedge:
-            self._understudy = attempt.listener = Understudy(self)
-            self._understudy.attempt = attempt
+            self._understudy = Understudy(attempt, self)
         else:
             self._attempt = attempt
         self._account.attempts = start.number
@@ -298,15 +293,14 @@ class Drive:
             slow.cancel()
             self._report(slow, Outcome(Kind.SLOW))
         assert understudy is not None
-        assert understudy.attempt is not None
         self._attempt = understudy.attempt
-        understudy.promote(understudy.attempt)
+        understudy.promote()
 
     def _dismiss(self, kind: Kind = Kind.NOT_NEEDED) -> None:
         """The understudy is not needed."""
         understudy, self._understudy = self._understudy, None
-        if understudy is not None and understudy.attempt is not None:
-            understudy.dismiss(understudy.attempt)
+        if understudy is not None:
+            understudy.dismiss()
             self._report(understudy.attempt, Outcome(kind))
 
     # ---- a stream that broke, and who goes on with it

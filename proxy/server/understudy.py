@@ -26,27 +26,27 @@ class Stage(Listener, Protocol):
 
 
 class Understudy:
-    """Listens to one attempt in place of a stage. `promote` it once, or `dismiss` it."""
+    """Listens to an attempt, not yet launched, in place of a stage. `promote` it once, or `dismiss` it."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, attempt: Attempt, stage: Stage) -> None:
+        self.attempt = attempt
+        attempt.listener = self
         self._stage = stage
         self._blocks: list[bytes] = []
         self._end: tuple[Outcome, bytes | None] | None = None
-        self.attempt: Attempt | None = None
-        """What it listens to; set before that is launched."""
 
-    def promote(self, attempt: Attempt) -> None:
+    def promote(self) -> None:
         """Let the stage hear all that was kept back, and everything from now on."""
-        attempt.listener = self._stage
+        self.attempt.listener = self._stage
         if self._blocks:
-            self._stage.content(attempt, b"".join(self._blocks))
+            self._stage.content(self.attempt, b"".join(self._blocks))
         if self._end is not None:
-            self._stage.ended(attempt, *self._end)
+            self._stage.ended(self.attempt, *self._end)
 
-    def dismiss(self, attempt: Attempt) -> None:
+    def dismiss(self) -> None:
         """It is not needed."""
         if self._end is None:
-            attempt.cancel()
+            self.attempt.cancel()
 
     # ---- what the attempt says
 

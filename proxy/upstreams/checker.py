@@ -14,7 +14,8 @@ from typing import Final
 from proxy.clock import Clock
 from proxy.core.health import Urgency
 from proxy.core.outcome import Kind, kind_of_status
-from proxy.telemetry.events import Emit, FaultCaught
+from proxy.telemetry.events import Emit
+from proxy.upstreams.errands import Errands
 from proxy.upstreams.pool import Pool
 from proxy.upstreams.transport import AttemptFailed, bounded
 from proxy.upstreams.upstream import Call, Upstream
@@ -42,11 +43,10 @@ class Checker:
         self._pool = pool
         self._clock = clock
         self._rng = rng
-        self._emit = emit
+        self._errands = Errands("check", emit)
         # The first one comes late: what is wrong from the beginning shows in the first requests.
         self._checked_at = dict.fromkeys(names, clock.monotonic())
         self._jitter = dict.fromkeys(names, 1.0)
-        self._running: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Check until cancelled."""
@@ -55,28 +55,17 @@ class Checker:
                 await asyncio.sleep(TICK_SECONDS)
                 self.start_due()
         finally:
-            for task in self._running:
-                task.cancel()
-            await asyncio.gather(*self._running, return_exceptions=True)
+            await self._errands.stop()
 
     def start_due(self) -> list[asyncio.Task[None]]:
         """Begin the checks whose time has come."""
-        started = [asyncio.create_task(self._check(name)) for name in self._checked_at if self._is_due(name)]
-        for task in started:
-            self._running.add(task)
-            task.add_done_callback(self._ended)
-        return started
+        return [self._errands.begin(self._check(name)) for name in self._checked_at if self._is_due(name)]
 
     def _is_due(self, name: str) -> bool:
         interval = INTERVAL_SECONDS.get(self._pool.wants_check(name))
         return (
             interval is not None and self._clock.monotonic() >= self._checked_at[name] + interval * self._jitter[name]
         )
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            self._emit(FaultCaught("check", error))
 
     async def _check(self, name: str) -> None:
         """No second one begins meanwhile: the shortest interval is longer than the patience."""

@@ -20,7 +20,8 @@ from proxy.core.action import Timeouts
 from proxy.core.breaker import Permit
 from proxy.core.health import Key
 from proxy.core.outcome import KeyOwner, Kind, Outcome, kind_of_status
-from proxy.telemetry.events import Emit, FaultCaught
+from proxy.telemetry.events import Emit
+from proxy.upstreams.errands import Errands
 from proxy.upstreams.pool import Pool
 from proxy.upstreams.transport import AttemptFailed, Exchange, bounded
 from proxy.upstreams.upstream import Call
@@ -49,8 +50,7 @@ class Prober:
         self._pool = pool
         self._timeouts = timeouts
         self._clock = clock
-        self._emit = emit
-        self._running: set[asyncio.Task[None]] = set()
+        self._errands = Errands("probe", emit)
 
     async def run(self) -> None:
         """Probe until cancelled."""
@@ -59,22 +59,13 @@ class Prober:
                 await asyncio.sleep(TICK_SECONDS)
                 self._start_due()
         finally:
-            for task in self._running:
-                task.cancel()
-            await asyncio.gather(*self._running, return_exceptions=True)
+            await self._errands.stop()
 
     def _start_due(self) -> None:
         for key, endpoint in self._pool.ill():
             permit = self._pool.acquire_probe(key)
             if isinstance(permit, Permit):
-                task = asyncio.create_task(self._probe(key, endpoint, permit))
-                self._running.add(task)
-                task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            self._emit(FaultCaught("probe", error))
+                self._errands.begin(self._probe(key, endpoint, permit))
 
     async def _probe(self, key: Key, endpoint: str, permit: Permit) -> None:
         outcome = Outcome(Kind.CLIENT_GONE)

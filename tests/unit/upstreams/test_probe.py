@@ -43,7 +43,7 @@ class Recovery:
     async def tick(self) -> State:
         """One look around, and the state that comes of it."""
         self.prober._start_due()
-        await asyncio.gather(*self.prober._running, return_exceptions=True)
+        await asyncio.gather(*self.prober._errands._running, return_exceptions=True)
         await asyncio.sleep(0)
         return self.state
 
@@ -145,7 +145,7 @@ async def test_one_probe_at_a_time() -> None:
     recovery = Recovery(stream(TEXT))
     recovery.prober._start_due()
     recovery.prober._start_due()
-    assert len(recovery.prober._running) == 1
+    assert len(recovery.prober._errands._running) == 1
     await recovery.tick()
 
 
