@@ -25,6 +25,8 @@ MODEL = "smollm2-135m-instruct"
 QUESTION: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 4}
 
 TIMEOUTS = "timeouts: {connect: 500ms, first_content: 700ms, stall: 700ms}"
+PATIENT = "timeouts: {connect: 20s, first_content: 20s, stall: 20s}"
+"""For tests in which nobody is to run into a limit, however busy the machine is."""
 
 _ANNOUNCEMENT = re.compile(r"serving on (http://\S+/v1)")
 
@@ -46,6 +48,15 @@ upstreams:
   - {{name: cloud, base_url: "{upstream.base_url}", {TIMEOUTS}, {extra}}}
 local: false
 limits: {{deadline: 2s, drain: 1s}}
+"""
+
+
+def waited_for(upstream: FaultUpstream) -> str:
+    """The same, where nobody runs into a limit."""
+    return f"""
+upstreams: [{{name: cloud, base_url: "{upstream.base_url}", {PATIENT}, api_key: sk-upstream}}]
+local: false
+limits: {{deadline: 50s, drain: 10s}}
 """
 
 
@@ -81,7 +92,7 @@ def running_hotspare(config: Path) -> Iterator[str]:
 
 @contextmanager
 def _served(config: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "proxy.cli", "serve", "--config", str(config)]
+    command = [sys.executable, "-m", "proxy", "serve", "--config", str(config)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         said = ""

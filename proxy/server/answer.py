@@ -20,6 +20,10 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 that OpenAI takes."""
 
 
+class Unjoinable(AttemptFailed):
+    """A continuation does not fit what the client has. That it has ended well does not help."""
+
+
 class Remains(NamedTuple):
     """What is left of a stream that broke after its first content."""
 

@@ -1,15 +1,16 @@
 """A stream that broke while its client was reading: what the client has of it, and how somebody goes on behind that."""
 
 from proxy.core.action import Start
+from proxy.core.candidates import Need
 from proxy.core.outcome import OK, Kind, Outcome
-from proxy.server.answer import Remains
+from proxy.server.answer import Remains, Unjoinable
 from proxy.server.attempt import Facilities, Question
 from proxy.server.pulse import Pulse
 from proxy.server.reply import Reply
-from proxy.upstreams.transport import AttemptFailed
 from proxy.upstreams.upstream import Call
 from proxy.wire import continuation
-from proxy.wire.stitch import Stitch, Unstitchable
+from proxy.wire.delivered import Unstitchable
+from proxy.wire.stitch import Stitch
 
 
 class Resumption:
@@ -49,20 +50,24 @@ class Resumption:
         """
         call, prefill = self._question.call, start.candidate.prefill
         assert prefill is not None
+        delivered = self._stitch.hand_over()
+        if Need.TOOLS in start.candidate.losses and any(answer.calls for answer in delivered if answer):
+            raise Unstitchable("tools are being called, and this candidate cannot do that")
+        body = continuation.continued(self._body, prefill, delivered)
         self._pulse = self._pulse or Pulse(self._reply, self._facilities.clock, self._facilities.deadlines)
-        body = continuation.continued(self._body, prefill, self._stitch.texts)
         again = Call(call.method, call.target, call.fields, body, call.rendered)
         return Question(again, self._question.model, is_stream=True)
 
     def show(self, data: bytes) -> None:
-        """Whole events of whoever goes on. Raises AttemptFailed where they cannot be joined to what the client has."""
+        """Whole events of whoever goes on. Raises Unjoinable where they cannot be joined to what the client has;
+        what came before that is shown.
+        """
         self.close()
         try:
-            joined = self._stitch.take(data)
+            for joined in self._stitch.take(data):
+                self._reply.block(joined)
         except Unstitchable as error:
-            raise AttemptFailed(Outcome(Kind.BAD_ANSWER, OK.status, detail=str(error))) from None
-        if joined:
-            self._reply.block(joined)
+            raise Unjoinable(Outcome(Kind.BAD_ANSWER, OK.status, detail=str(error))) from None
 
     def close(self) -> None:
         """Nobody waits any more."""

@@ -13,29 +13,59 @@ import msgspec
 
 from proxy.wire import sse
 from proxy.wire.completion import DONE
+from proxy.wire.delivered import Delivered, Unstitchable
+from proxy.wire.tool_calls import ToolCalls
 
 _Fields = dict[str, Any]
 
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _ToolCall(msgspec.Struct):
+    index: int
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Delta(msgspec.Struct):
+    tool_calls: list[_ToolCall] | None = None
+
+
+class _Row(msgspec.Struct):
+    index: int = 0
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct):
+    """What has to be so for an event to be read; the rest is passed on as it is."""
+
+    choices: list[_Row] | None = None
+
+
+_check = msgspec.json.Decoder(_Chunk).decode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
 
 _FROM_ORIGIN = ("id", "created", "system_fingerprint", "service_tier")
 """What all chunks of one answer have in common."""
 
-
-class Unstitchable(Exception):
-    """Nobody can go on behind this; the text says why."""
+_EARLY_ENDS = ("length", "content_filter")
+"""Where these are the reason, half a tool call is what a client has to expect."""
 
 
 class Stitch:
-    """Owner of what the client has. `take` the blocks of whoever goes on; ask for `texts` whenever one breaks.
+    """Owner of what the client has. Whenever a stream breaks, `hand_over` to whoever goes on, and `take` its blocks.
 
     Args:
         delivered: every event that the client was shown, as it came.
         choices: how many answers the request asked for.
 
     Raises:
-        Unstitchable: no answer is open, or one that is open is no text.
+        Unstitchable: no answer is open, or nobody can go on behind one that is.
 
     """
 
@@ -47,42 +77,56 @@ class Stitch:
             for row in chunk.get("choices") or ():
                 self._choices.setdefault(row.get("index", 0), _Choice()).add(row)
         if not self.is_open:
-            raise Unstitchable("no text is open")
-
-    @property
-    def texts(self) -> list[str | None]:
-        """Of each answer what the client has; None for those that are complete."""
-        return [None if choice.is_finished else choice.text for _, choice in sorted(self._choices.items())]
+            raise Unstitchable("nothing is open that can be gone on with")
 
     @property
     def is_open(self) -> bool:
         """Whether there is still something to go on behind."""
-        still_open = [choice for choice in self._choices.values() if not choice.is_finished]
-        return bool(still_open) and all(choice.is_text for choice in still_open)
+        still_open = self._still_open
+        return bool(still_open) and all(choice.is_plain and choice.calls.are_named for choice in still_open)
 
-    def take(self, block: bytes) -> bytes:
-        """Whole events of the continuation, as the client is to see them; may be empty. Raises Unstitchable."""
-        return b"".join([self._stitched(data) for data in sse.payloads(block)])
+    def hand_over(self) -> list[Delivered | None]:
+        """Of each answer what the client has, for whoever goes on from now; None for those that are complete."""
+        for choice in self._still_open:
+            choice.calls.hand_over()
+        return [None if choice.is_finished else choice.delivered for _, choice in sorted(self._choices.items())]
 
-    def _stitched(self, data: bytes) -> bytes:
-        if data == DONE:
-            return sse.event(data)
-        chunk = _read(data)
-        rows = [row for row in map(self._joined, chunk.get("choices") or ()) if row]
-        if not rows and not chunk.get("usage"):
-            return b""
+    def take(self, block: bytes) -> Iterator[bytes]:
+        """Whole events of the continuation, each as the client is to see it: what is given counts as delivered.
+
+        Raises Unstitchable where one does not fit; what it gave until then does.
+        """
+        for data in sse.payloads(block):
+            if data == DONE:
+                for choice in self._still_open:
+                    choice.calls.close()
+                yield sse.event(data)
+            else:
+                yield from self._stitched(_read(data))
+
+    @property
+    def _still_open(self) -> "list[_Choice]":
+        return [choice for choice in self._choices.values() if not choice.is_finished]
+
+    def _stitched(self, chunk: _Fields) -> Iterator[bytes]:
+        """An event for each piece of news: one that does not fit must not take others with it."""
+        news = [part for row in chunk.get("choices") or () for part in _parts(row)]
+        early = {name: value for name, value in chunk.items() if name != "usage"}
+        for part in news[:-1]:
+            if row := self._joined(part):
+                yield self._event(early, [row])
+        rows = [row for part in news[-1:] if (row := self._joined(part))]
+        if rows or chunk.get("usage"):
+            yield self._event(chunk, rows)
+
+    def _event(self, chunk: _Fields, rows: list[_Fields]) -> bytes:
         return sse.event(_encode(chunk | self._origin | {"choices": rows}))
 
     def _joined(self, row: _Fields) -> _Fields | None:
         """A choice of the continuation as one of the whole; None where it says nothing new."""
         index = self._index_of(row)
-        joined = row | {"index": index}
-        if "delta" in row:
-            joined["delta"] = delta = {name: value for name, value in row["delta"].items() if name != "role"}
-            if not row.get("finish_reason") and not any(delta.values()):
-                return None
-        self._choices[index].add(joined)
-        return joined
+        joined = self._choices[index].joined(row)
+        return joined and joined | {"index": index}
 
     def _index_of(self, row: _Fields) -> int:
         """Whoever goes on with one of several answers may not know that there are others."""
@@ -95,23 +139,67 @@ class Stitch:
 class _Choice:
     """What is known of one answer."""
 
-    __slots__ = ("is_finished", "is_text", "texts")
+    __slots__ = ("calls", "has_role", "is_finished", "is_plain", "texts")
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self.is_text = True
+        self.calls = ToolCalls()
+        self.has_role = False
+        self.is_plain = True
+        """It is text and tool calls, and nothing else."""
         self.is_finished = False
 
     @property
-    def text(self) -> str:
-        return "".join(self.texts)
+    def delivered(self) -> Delivered:
+        return Delivered("".join(self.texts), self.calls.delivered)
 
     def add(self, row: _Fields) -> None:
+        """What the client was shown. Raises Unstitchable."""
         delta = row.get("delta") or {}
-        text = delta.get("content") or row.get("text")
-        self.texts.append(text if isinstance(text, str) else "")
-        self.is_text = self.is_text and not any(delta.get(name) for name in ("tool_calls", "function_call", "refusal"))
+        for entry in delta.get("tool_calls") or ():
+            self.calls.add(entry)
+        self._note(row, delta)
+
+    def joined(self, row: _Fields) -> _Fields | None:
+        """One piece of news of whoever goes on. Raises Unstitchable, and nothing is kept of it."""
+        delta = dict(row.get("delta") or {})
+        if self.has_role:
+            delta.pop("role", None)
+        is_end = row.get("finish_reason") not in (None, "", *_EARLY_ENDS)
+        if is_end or _text(row, delta):
+            self.calls.close()
+        if entries := delta.pop("tool_calls", None):
+            told = [told for entry in entries if (told := self.calls.joined(entry))]
+            delta |= {"tool_calls": told} if told else {}
+        self._note(row, delta)
+        if "delta" not in row:
+            return row
+        return row | {"delta": delta} if row.get("finish_reason") or any(delta.values()) else None
+
+    def _note(self, row: _Fields, delta: _Fields) -> None:
+        self.texts.append(_text(row, delta))
+        self.has_role = self.has_role or bool(delta.get("role"))
+        self.is_plain = self.is_plain and not (delta.get("function_call") or delta.get("refusal"))
         self.is_finished = self.is_finished or bool(row.get("finish_reason"))
+
+
+def _text(row: _Fields, delta: _Fields) -> str:
+    text = delta.get("content") or row.get("text")
+    return text if isinstance(text, str) else ""
+
+
+def _parts(row: _Fields) -> Iterator[_Fields]:
+    """A choice cut into pieces of news of which each can be refused alone: one tool call, or the end."""
+    delta = row.get("delta") or {}
+    entries = delta.get("tool_calls") or ()
+    if len(entries) < 2 and not (entries and row.get("finish_reason")):
+        yield row
+        return
+    for entry in entries:
+        yield row | {"delta": delta | {"tool_calls": [entry]}, "finish_reason": None}
+        row, delta = row | {"logprobs": None}, {}
+    if row.get("finish_reason"):
+        yield row | {"delta": {}}
 
 
 def _chunks(delivered: bytes) -> Iterator[_Fields]:
@@ -120,6 +208,7 @@ def _chunks(delivered: bytes) -> Iterator[_Fields]:
 
 def _read(data: bytes) -> _Fields:
     try:
+        _check(data)
         return _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Unstitchable("an event is no JSON object") from None
+        raise Unstitchable("an event is no chunk of a completion") from None

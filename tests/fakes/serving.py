@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tests.fakes import answers
 from tests.fakes.answers import Completion
 from tests.fakes.http import Headers
+from tests.fakes.spoken import Spoken
 from tests.fakes.steps import Body, Call, Head, Pause, Play
 
 JSON = "application/json"
@@ -33,7 +34,10 @@ def completion_of(call: Call) -> Completion | None:
     request, settings = call.request, call.settings
     if request.method != "POST" or request.path not in (answers.CHAT_PATH, answers.COMPLETIONS_PATH):
         return None
-    return answers.completion(call.number, request.path, request.fields(), settings.words, settings.tool_call)
+    fields = request.fields()
+    if settings.answers and request.path == answers.CHAT_PATH and fields.get("stream"):
+        return Spoken(call.number, fields, True, (), "", answers=settings.answers, habit=settings.habit)
+    return answers.completion(call.number, request.path, fields, settings.words, settings.tool_call)
 
 
 def is_streamed(call: Call) -> bool:

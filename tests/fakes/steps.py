@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from tests.fakes.answers import ToolCall
 from tests.fakes.http import Headers, Request
+from tests.fakes.spoken import Answer, Habit
 
 DEFAULT_WORDS = ("Hello", " from", " the", " fake", " upstream", ".")
 
@@ -15,11 +16,14 @@ DEFAULT_WORDS = ("Hello", " from", " the", " fake", " upstream", ".")
 class Settings:
     """What a test may set, before or between requests.
 
-    `pieces_before_fault` is how many pieces of content a broken stream delivers first.
+    `pieces_before_fault` is how many pieces of content a broken stream delivers first. `answers`, one for each choice,
+    stand in place of `words` in chat streams; they are delivered by the character.
     """
 
     words: tuple[str, ...] = DEFAULT_WORDS
     tool_call: ToolCall | None = None
+    answers: tuple[Answer, ...] = ()
+    habit: Habit = Habit.NONE
     gap_seconds: float = 0.0
     delay_seconds: float = 0.5
     token_gap_seconds: float = 1.0

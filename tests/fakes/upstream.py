@@ -80,7 +80,7 @@ class FaultUpstream(Settings):
         """Behaviours for the next requests, one each, after those scripted before."""
         self._script.extend(behaviours)
 
-    async def wait_for(self, predicate: Callable[[Self], bool], timeout_seconds: float = 5.0) -> None:
+    async def wait_for(self, predicate: Callable[[Self], bool], timeout_seconds: float = 20.0) -> None:
         """Returns when the predicate holds; it is asked again whenever a count or list here changes.
 
         Raises TimeoutError.

@@ -1,28 +1,17 @@
 """A stream that breaks half way is finished by somebody else: its client sees one good stream, and no seam."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
-from openai import APIError, AsyncOpenAI
+from openai import APIError
 
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.upstream import FaultUpstream
+from tests.integration.resuming import BROKEN, client_of, clouds
 from tests.integration.scrape import is_idle, scrape_until
-from tests.running import MODEL, QUESTION, TIMEOUTS, failing_over, running_proxy
+from tests.running import MODEL, QUESTION, failing_over, running_proxy
 
-BROKEN = [
-    Behaviour.CUT,
-    Behaviour.CUT_RESET,
-    Behaviour.CUT_MID_EVENT,
-    Behaviour.CUT_MID_UTF8,
-    Behaviour.NO_FINISH,
-    Behaviour.STALL,
-    Behaviour.ERROR_MIDSTREAM,
-    Behaviour.BAD_EVENT,
-]
 TEXTS = {
     "latin": ("It", "'s ", "a ", "test", ": naïve", " façade", "."),
     "cjk": ("日本", "語の", "テキ", "スト", "。"),
@@ -31,26 +20,6 @@ TEXTS = {
     "json": ('{"na', 'me": "Zo', "ë", '", "tags": [', '"a", ', '"b"]', "}"),
     "spaces": ("  ", "a ", " b", "  ", "\n\n"),
 }
-
-
-@asynccontextmanager
-async def client_of(config: str) -> AsyncIterator[AsyncOpenAI]:
-    async with (
-        running_proxy(config) as (_, base_url),
-        AsyncOpenAI(base_url=base_url, api_key="sk-client", max_retries=0, timeout=30) as client,
-    ):
-        yield client
-
-
-def two_clouds(first: FaultUpstream, second: FaultUpstream, prefill: str = "assistant", resume: str = "all") -> str:
-    return f"""
-upstreams:
-  - {{name: first, base_url: "{first.base_url}", {TIMEOUTS}, api_key: k, breaker: {{consecutive: 99, minimum: 99}}}}
-  - {{name: second, base_url: "{second.base_url}", {TIMEOUTS}, api_key: k, prefill: {prefill}}}
-local: false
-routes: [{{match: "*", to: [first, second], resume: {resume}}}]
-limits: {{deadline: 5s, drain: 1s}}
-"""
 
 
 @pytest.mark.model
@@ -129,7 +98,7 @@ async def test_several_answers_are_all_finished_by_the_local_model(upstream: Fau
 
 async def test_several_answers_are_not_finished_by_a_cloud(upstream: FaultUpstream) -> None:
     upstream.behaviour = Behaviour.CUT
-    async with FaultUpstream() as second, client_of(two_clouds(upstream, second)) as client:
+    async with FaultUpstream() as second, client_of(clouds(upstream, second)) as client:
         stream = await client.chat.completions.create(**QUESTION, stream=True, n=2)
         with pytest.raises(APIError, match="broke off"):
             _ = [chunk async for chunk in stream]
@@ -139,7 +108,7 @@ async def test_several_answers_are_not_finished_by_a_cloud(upstream: FaultUpstre
 @pytest.mark.parametrize("resume", ["off", "local"])
 async def test_route_decides_who_may_go_on(resume: str, upstream: FaultUpstream) -> None:
     upstream.behaviour = Behaviour.CUT
-    async with FaultUpstream() as second, client_of(two_clouds(upstream, second, resume=resume)) as client:
+    async with FaultUpstream() as second, client_of(clouds(upstream, second, resume=resume)) as client:
         stream = await client.chat.completions.create(**QUESTION, stream=True)
         with pytest.raises(APIError, match="broke off"):
             _ = [chunk async for chunk in stream]
@@ -151,7 +120,7 @@ async def test_no_character_is_lost_or_doubled_at_the_seam(script: str, upstream
     words = TEXTS[script]
     upstream.behaviour = Behaviour.CUT
     upstream.words = words
-    async with FaultUpstream() as second, client_of(two_clouds(upstream, second)) as client:
+    async with FaultUpstream() as second, client_of(clouds(upstream, second)) as client:
         for cut in range(1, len(words)):
             upstream.pieces_before_fault = cut
             second.words = words[cut:]

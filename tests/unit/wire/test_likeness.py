@@ -70,3 +70,10 @@ def test_nothing_is_known_of_a_stream_at_first() -> None:
 def test_text_about_errors_is_looked_at_and_sound() -> None:
     block = text('the "error" word')
     assert looked().end_of_sound(block) == len(block)
+
+
+def test_tool_call_about_errors_is_looked_at_and_sound() -> None:
+    delta = {"tool_calls": [{"index": 0, "function": {"arguments": '{"error": {"code": 502}}'}}]}
+    block = sse.event(msgspec.json.encode({"id": "chatcmpl-1", "choices": [{"index": 0, "delta": delta}]}))
+    assert not looked().holds(block)
+    assert looked().end_of_sound(block) == len(block)

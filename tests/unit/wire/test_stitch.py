@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from proxy.wire import sse
-from proxy.wire.stitch import Stitch, Unstitchable
+from proxy.wire.delivered import Unstitchable
+from proxy.wire.stitch import Stitch
 
 ORIGIN = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 17, "model": "gpt-5"}
 OTHER = {"id": "chatcmpl-2", "object": "chat.completion.chunk", "created": 99, "model": "small"}
@@ -40,6 +41,14 @@ def said(data: bytes) -> str:
     return "".join(delta.get("content") or "" for delta in deltas)
 
 
+def texts(stitch: Stitch) -> list[str | None]:
+    return [answer and answer.text for answer in stitch.hand_over()]
+
+
+def taken(stitch: Stitch, block: bytes) -> bytes:
+    return b"".join(stitch.take(block))
+
+
 END = chunk(OTHER, {}, "stop") + b"data: [DONE]\n\n"
 
 
@@ -48,13 +57,13 @@ def test_text_is_whole_wherever_it_was_cut(text: str) -> None:
     for cut in range(len(text) + 1):
         delivered = stream(ORIGIN, text[:cut])
         stitch = Stitch(delivered, 1)
-        assert stitch.texts == [text[:cut]]
-        assert said(delivered + stitch.take(stream(OTHER, text[cut:]) + END)) == text
+        assert texts(stitch) == [text[:cut]]
+        assert said(delivered + taken(stitch, stream(OTHER, text[cut:]) + END)) == text
 
 
 def test_whole_is_one_stream() -> None:
     delivered = stream(ORIGIN, "Hel")
-    whole = delivered + Stitch(delivered, 1).take(stream(OTHER, "lo") + END)
+    whole = delivered + taken(Stitch(delivered, 1), stream(OTHER, "lo") + END)
     seen = chunks(whole)
     assert {(each["id"], each["created"], each["object"]) for each in seen} == {
         ("chatcmpl-1", 17, "chat.completion.chunk")
@@ -68,26 +77,26 @@ def test_whole_is_one_stream() -> None:
 
 def test_model_is_the_one_that_wrote_the_chunk() -> None:
     delivered = stream(ORIGIN, "Hel")
-    joined = Stitch(delivered, 1).take(stream(OTHER, "lo"))
+    joined = taken(Stitch(delivered, 1), stream(OTHER, "lo"))
     assert {each["model"] for each in chunks(joined)} == {"small"}
 
 
 def test_second_break_is_stitched_like_the_first() -> None:
     stitch = Stitch(stream(ORIGIN, "one "), 1)
-    stitch.take(stream(OTHER, "two "))
-    assert (stitch.texts, stitch.is_open) == (["one two "], True)
+    taken(stitch, stream(OTHER, "two "))
+    assert (texts(stitch), stitch.is_open) == (["one two "], True)
 
 
 def test_nothing_is_open_behind_the_finish() -> None:
     stitch = Stitch(stream(ORIGIN, "one "), 1)
-    stitch.take(END)
+    taken(stitch, END)
     assert not stitch.is_open
 
 
 def test_usage_of_the_continuation_is_the_whole_streams() -> None:
     usage = {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}
-    joined = Stitch(stream(ORIGIN, "Hel"), 1).take(
-        sse.event(json.dumps({**OTHER, "choices": [], "usage": usage}).encode())
+    joined = taken(
+        Stitch(stream(ORIGIN, "Hel"), 1), sse.event(json.dumps({**OTHER, "choices": [], "usage": usage}).encode())
     )
     [last] = chunks(joined)
     assert (last["usage"], last["choices"], last["id"]) == (usage, [], "chatcmpl-1")
@@ -100,32 +109,57 @@ def test_text_completions_are_stitched_too() -> None:
         )
 
     stitch = Stitch(piece("cmpl-1", "one"), 1)
-    [joined] = chunks(stitch.take(piece("cmpl-2", " two")))
-    assert (joined["id"], joined["choices"][0]["text"], stitch.texts) == ("cmpl-1", " two", ["one two"])
+    [joined] = chunks(taken(stitch, piece("cmpl-2", " two")))
+    assert (joined["id"], joined["choices"][0]["text"], texts(stitch)) == ("cmpl-1", " two", ["one two"])
 
 
 def test_of_several_answers_the_open_one_goes_on_under_its_index() -> None:
     delivered = chunk(ORIGIN, {"content": "a"}, index=0) + chunk(ORIGIN, {"content": "b"}, index=1)
     delivered += chunk(ORIGIN, {}, "stop", index=0)
     stitch = Stitch(delivered, 2)
-    [joined] = chunks(stitch.take(chunk(OTHER, {"content": "c"})))
-    assert (stitch.texts, joined["choices"][0]["index"]) == ([None, "bc"], 1)
+    [joined] = chunks(taken(stitch, chunk(OTHER, {"content": "c"})))
+    assert (texts(stitch), joined["choices"][0]["index"]) == ([None, "bc"], 1)
 
 
 def test_several_open_answers_go_on_together() -> None:
     delivered = chunk(ORIGIN, {"content": "a"}, index=0) + chunk(ORIGIN, {"content": "b"}, index=1)
     stitch = Stitch(delivered, 3)
-    assert stitch.texts == ["a", "b", ""]
-    stitch.take(b"".join(chunk(OTHER, {"content": str(index)}, index=index) for index in range(3)))
-    stitch.take(chunk(OTHER, {}, "stop", index=1))
-    assert stitch.texts == ["a0", None, "2"]
+    assert texts(stitch) == ["a", "b", ""]
+    taken(stitch, b"".join(chunk(OTHER, {"content": str(index)}, index=index) for index in range(3)))
+    taken(stitch, chunk(OTHER, {}, "stop", index=1))
+    assert texts(stitch) == ["a0", None, "2"]
+
+
+def test_answer_that_had_not_begun_gets_its_role_from_whoever_begins_it() -> None:
+    stitch = Stitch(chunk(ORIGIN, {"role": "assistant", "content": "a"}, index=0), 2)
+    begins = b"".join(chunk(OTHER, {"role": "assistant", "content": "b"}, index=index) for index in range(2))
+    roles = ["role" in each["choices"][0]["delta"] for each in chunks(taken(stitch, begins))]
+    assert roles == [False, True]
+
+
+def test_piece_before_one_that_does_not_fit_is_not_lost() -> None:
+    stitch = Stitch(stream(ORIGIN, "a"), 1)
+    given = stitch.take(chunk(OTHER, {"content": "b"}) + b"data: {]\n\n")
+    assert said(next(given)) == "b"
+    with pytest.raises(Unstitchable):
+        next(given)
+    assert texts(stitch) == ["ab"]
+
+
+def test_usage_beside_several_answers_is_said_once() -> None:
+    delivered = chunk(ORIGIN, {"content": "a"}, index=0) + chunk(ORIGIN, {"content": "b"}, index=1)
+    rows = [{"index": index, "delta": {"content": "c"}, "finish_reason": None} for index in range(2)]
+    both = sse.event(json.dumps({**OTHER, "choices": rows, "usage": {"total_tokens": 3}}).encode())
+    assert [each.get("usage") for each in chunks(taken(Stitch(delivered, 2), both))] == [None, {"total_tokens": 3}]
 
 
 @pytest.mark.parametrize(
     ("delivered", "choices"),
     [
         pytest.param(stream(ORIGIN, "a") + chunk(ORIGIN, {}, "stop"), 1, id="none is open"),
-        pytest.param(chunk(ORIGIN, {"tool_calls": [{"index": 0}]}), 1, id="a tool is being called"),
+        pytest.param(chunk(ORIGIN, {"refusal": "I can"}), 1, id="it is a refusal"),
+        pytest.param(chunk(ORIGIN, {"function_call": {"name": "f"}}), 1, id="it is a call in the old shape"),
+        pytest.param(b'data: {"choices":[{"delta":[]}]}\n\n', 1, id="what was delivered is no chunk"),
         pytest.param(b"data: {]\n\n", 1, id="what was delivered is no JSON"),
     ],
 )
@@ -136,4 +170,4 @@ def test_what_cannot_be_gone_on_with_is_told(delivered: bytes, choices: int) -> 
 
 def test_broken_continuation_is_told() -> None:
     with pytest.raises(Unstitchable):
-        Stitch(stream(ORIGIN, "a"), 1).take(b'data: {"choices":[{}\n\n')
+        taken(Stitch(stream(ORIGIN, "a"), 1), b'data: {"choices":[{}\n\n')

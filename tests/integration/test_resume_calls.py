@@ -1,0 +1,140 @@
+"""A stream that breaks inside a tool call or inside JSON: what the real SDK makes of it is the whole."""
+
+import json
+from typing import Any
+
+import pytest
+from openai import APIError, AsyncOpenAI
+from openai.types.chat import ParsedChatCompletion
+
+from tests.fakes.behaviour import Behaviour
+from tests.fakes.spoken import Answer, Call, Habit
+from tests.fakes.upstream import FaultUpstream
+from tests.integration.resuming import BROKEN, client_of, clouds
+from tests.running import QUESTION
+
+WEATHER = Call("call_a", "weather", r'{"city": "Zo\u00eb \"x\"", "n": 3}')
+TIME = Call("call_b", "time", '{"zone": "日本"}')
+ONE_CALL = Answer("", (WEATHER,))
+TWO_CALLS = Answer("", (WEATHER, TIME))
+TEXT_AND_CALLS = Answer("Look. 👩‍👩‍👧", (TIME, WEATHER))
+TOOLS = [
+    {"type": "function", "function": {"name": name, "strict": True, "parameters": {"type": "object"}}}
+    for name in ("weather", "time")
+]
+JSON_FORMAT = {"type": "json_schema", "json_schema": {"name": "person", "schema": {"type": "object"}, "strict": True}}
+JSON_TEXT = Answer(r'{"na\u006de": "Zo\u00eb \"日本\"", "tags": ["👩‍👩‍👧"]}')
+
+
+async def asked(client: AsyncOpenAI, **extra: Any) -> ParsedChatCompletion[None]:
+    """What the SDK has added up when the stream is over."""
+    async with client.chat.completions.stream(**QUESTION, tools=TOOLS, **extra) as stream:
+        return await stream.get_final_completion()
+
+
+def answer_of(completion: ParsedChatCompletion[None], index: int = 0) -> Answer:
+    choice = completion.choices[index]
+    calls = choice.message.tool_calls or []
+    answer = Answer(
+        choice.message.content or "",
+        tuple(Call(call.id, call.function.name, call.function.arguments) for call in calls),
+    )
+    assert choice.finish_reason == answer.finish_reason
+    return answer
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("behaviour", BROKEN, ids=lambda behaviour: behaviour.name.lower())
+async def test_tool_call_is_finished_however_the_stream_broke(behaviour: Behaviour, upstream: FaultUpstream) -> None:
+    upstream.behaviour, upstream.answers, upstream.pieces_before_fault = behaviour, (TWO_CALLS,), 12
+    async with (
+        FaultUpstream(answers=(TWO_CALLS,)) as second,
+        client_of(clouds(upstream, second, prefill="hotspare")) as client,
+    ):
+        assert answer_of(await asked(client)) == TWO_CALLS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whole", [TWO_CALLS, TEXT_AND_CALLS, JSON_TEXT], ids=["calls", "text and calls", "json"])
+async def test_answer_is_whole_wherever_the_stream_broke(whole: Answer, upstream: FaultUpstream) -> None:
+    upstream.behaviour, upstream.answers = Behaviour.CUT, (whole,)
+    pieces = len(whole.text) + sum(1 + len(call.arguments) for call in whole.calls)
+    async with (
+        FaultUpstream(answers=(whole,)) as second,
+        client_of(clouds(upstream, second, prefill="hotspare")) as client,
+    ):
+        for cut in range(1, 1 + pieces, 5):  # at every one: tests/unit/wire/test_tool_calls.py
+            upstream.pieces_before_fault = cut
+            second.habit = Habit.COUNTS_ANEW if cut % 2 else Habit.REPEATS
+            assert answer_of(await asked(client)) == whole
+
+
+async def test_whoever_goes_on_is_told_what_there_is(upstream: FaultUpstream) -> None:
+    upstream.behaviour, upstream.answers, upstream.pieces_before_fault = Behaviour.CUT, (ONE_CALL,), 8
+    async with (
+        FaultUpstream(answers=(ONE_CALL,)) as second,
+        client_of(clouds(upstream, second, prefill="hotspare")) as client,
+    ):
+        await asked(client, tool_choice="required", response_format=JSON_FORMAT)
+        told = json.loads(second.requests[0].body)
+    function = {"name": "weather", "arguments": WEATHER.arguments[:7]}
+    assert told["delivered_text"] == ""
+    assert told["delivered_tool_calls"] == [{"id": "call_a", "type": "function", "function": function}]
+    assert (told["tools"], told["tool_choice"], told["response_format"]) == (TOOLS, "required", JSON_FORMAT)
+
+
+async def test_several_answers_may_be_text_and_calls(upstream: FaultUpstream) -> None:
+    whole = (TWO_CALLS, TEXT_AND_CALLS, Answer("Text."))
+    upstream.behaviour, upstream.answers, upstream.pieces_before_fault = Behaviour.CUT, whole, 41
+    async with (
+        FaultUpstream(answers=whole) as second,
+        client_of(clouds(upstream, second, prefill="hotspare")) as client,
+    ):
+        completion = await asked(client, n=3)
+    assert tuple(answer_of(completion, index) for index in range(3)) == whole
+
+
+async def test_one_who_breaks_too_is_gone_on_with(upstream: FaultUpstream) -> None:
+    upstream.behaviour, upstream.answers, upstream.pieces_before_fault = Behaviour.CUT, (TWO_CALLS,), 9
+    async with (
+        FaultUpstream(answers=(TWO_CALLS,), behaviour=Behaviour.CUT_RESET, pieces_before_fault=30) as second,
+        FaultUpstream(answers=(TWO_CALLS,)) as third,
+        client_of(clouds(upstream, second, third, prefill="hotspare")) as client,
+    ):
+        assert answer_of(await asked(client)) == TWO_CALLS
+
+
+async def test_one_who_leaves_half_a_call_is_replaced(upstream: FaultUpstream) -> None:
+    upstream.behaviour, upstream.answers, upstream.pieces_before_fault = Behaviour.CUT, (ONE_CALL,), 9
+    async with (
+        FaultUpstream(words=("I ", "do ", "not ", "know.")) as second,
+        FaultUpstream(answers=(ONE_CALL,)) as third,
+        client_of(clouds(upstream, second, third, prefill="hotspare")) as client,
+    ):
+        assert answer_of(await asked(client)) == ONE_CALL
+
+
+async def test_half_a_call_never_ends_well(upstream: FaultUpstream) -> None:
+    upstream.behaviour, upstream.answers, upstream.pieces_before_fault = Behaviour.CUT, (ONE_CALL,), 9
+    half = Answer("", (WEATHER._replace(arguments=WEATHER.arguments[:20]),))
+    async with (
+        FaultUpstream(answers=(half,)) as second,
+        client_of(clouds(upstream, second, prefill="hotspare")) as client,
+    ):
+        with pytest.raises(APIError, match="broke off"):
+            await asked(client)
+        assert len(second.requests) == 1
+
+
+@pytest.mark.parametrize("prefill", ["assistant", "prefix", "vllm"])
+@pytest.mark.parametrize(
+    ("whole", "extra"), [(ONE_CALL, {}), (JSON_TEXT, {"response_format": JSON_FORMAT})], ids=["call", "json"]
+)
+async def test_who_would_begin_anew_is_not_asked(
+    prefill: str, whole: Answer, extra: dict[str, Any], upstream: FaultUpstream
+) -> None:
+    upstream.behaviour, upstream.answers, upstream.pieces_before_fault = Behaviour.CUT, (whole,), 5
+    async with FaultUpstream() as second, client_of(clouds(upstream, second, prefill=prefill)) as client:
+        with pytest.raises(APIError, match="broke off"):
+            await asked(client, **extra)
+        assert second.requests == []
