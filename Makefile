@@ -4,6 +4,7 @@
 # make lint    ruff and mypy
 # make bench   the proxy beside its peers, into docs/bench.md; INSTALL=--install installs peers that are missing
 # make guard   fails if the proxy costs too much CPU next to nginx       make curves  how the cost grows with the work
+# make outage  the time that clients lose to an outage, and what still goes to the cloud that is down
 # make serving the local model under bursts of clients; OTHERS="--launch …" measures other servers beside it
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
@@ -26,7 +27,7 @@ PROGRESS = awk '\
   /Successfully installed.* hotspare/ { print "    installed"; fflush() } \
   /ERROR|error:|fatal/ { print "    " $$0; fflush() }'
 
-.PHONY: help demo serve test lint bench guard curves serving check clean soak
+.PHONY: help demo serve test lint bench guard curves outage serving check clean soak
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -62,6 +63,9 @@ guard: $(VENV)/.installed-dev
 
 curves: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench.curves --output docs/curves.md
+
+outage: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.bench.outage
 
 serving: $(VENV)/.installed-dev $(VENV)/.model
 	$(BIN)/python -m tests.bench.serving \

@@ -11,6 +11,15 @@ from proxy.core.outcome import Kind, Outcome
 HEDGE_SHARE = 4
 """One part in so many of what is too much silence is odd already: the local model has its first words by the limit."""
 
+LOOK_SECONDS = 5.0
+"""So long after its beginning, and so often once it is late, somebody looks whether an unstreamed answer is late. Most
+are there by then, so that they cost no look at all; and nothing that takes less is worth a second model's work."""
+LATE = 2.0
+"""Times as long as 95 of 100 such answers take: late enough for an understudy. One in a hundred or so gets one for
+nothing, as the lengths of answers spread by much more than the first contents of streams do."""
+TOO_LATE = 4.0
+"""Late enough to yield, where the upstream is suspect. The same multiple as of first contents (core/patience.py)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
@@ -22,8 +31,8 @@ class Timeouts:
     stall: between contents of a running stream. Healthy models pause for less than 2 s; reasoning ones send
         (empty) deltas while they think.
     answer: of an unstreamed request to an upstream that is suspect, to all of its answer, where the local model has one
-        by then. A thousand tokens take a cloud 10-20 s. One that is not suspect may take until the deadline: nothing
-        tells a long answer from none.
+        by then. A thousand tokens take a cloud 10-20 s. It is less where such answers usually take less, see
+        `reconsidered`. One that is not suspect may take until the deadline: nothing tells a long answer from none.
     """
 
     connect_seconds: float = 2.0
@@ -55,11 +64,11 @@ class Start(msgspec.Struct, frozen=True, gc=False):
     """What `limit_at` would be if silence were no fault, and `latest_kind` what that would be called."""
     latest_kind: Kind = Kind.DEADLINE
     hedge_at: float = inf
-    """If it is silent until then, say that it is overdue."""
+    """If it is silent until then, say so. Before `begin_at` where the wait for that is used."""
     answer_seconds: float = inf
     """How long an unstreamed answer may take in case of doubt."""
     yield_at: float = inf
-    """If an unstreamed answer is not there by then, say that it has to yield."""
+    """If an unstreamed answer is not there by then, say so."""
 
 
 def learnt(start: Start, limit_seconds: float | None, *, is_suspect: bool) -> Start:
@@ -77,10 +86,36 @@ def learnt(start: Start, limit_seconds: float | None, *, is_suspect: bool) -> St
         limit_at, late_kind = start.begin_at + limit_seconds, Kind.FIRST_CONTENT_TIMEOUT
         if limit_at >= start.latest_at:
             limit_at, late_kind = start.latest_at, start.latest_kind
-        hedge_at = start.begin_at + limit_seconds / HEDGE_SHARE if hedge_at < inf else inf
+        if start.begin_at < hedge_at < inf:  # else it is due before the start, see `Start.hedge_at`
+            hedge_at = start.begin_at + limit_seconds / HEDGE_SHARE
     if is_suspect and hedge_at < inf:
-        hedge_at, yield_at = start.begin_at, start.begin_at + start.answer_seconds
+        hedge_at, yield_at = min(start.begin_at, hedge_at), start.begin_at + start.answer_seconds
     return msgspec.structs.replace(start, limit_at=limit_at, late_kind=late_kind, hedge_at=hedge_at, yield_at=yield_at)
+
+
+def reconsidered(start: Start, usual_seconds: float | None, now: float, *, is_suspect: bool) -> Start:
+    """The start of an unstreamed answer that has not come by `now`, with what is known of its upstream by then.
+
+    Args:
+        start: of a candidate that is no understudy.
+        usual_seconds: by then 95 of 100 such answers are there; None if that is not known.
+        now: as all `_at` a monotonic instant.
+        is_suspect: whether there are doubts by now.
+
+    Returns:
+        A start that is overdue if its `hedge_at` has passed, and has to yield if its `yield_at` has.
+
+    """
+    wait_seconds = (start.latest_at - start.begin_at) * (1 - 1 / HEDGE_SHARE)
+    answer_seconds = start.answer_seconds
+    if usual_seconds is not None:
+        wait_seconds = min(wait_seconds, max(usual_seconds * LATE, LOOK_SECONDS))
+        answer_seconds = min(answer_seconds, max(usual_seconds * TOO_LATE, LOOK_SECONDS))
+    hedge_at = start.begin_at if is_suspect else start.begin_at + wait_seconds
+    if start.hedge_at <= start.begin_at:
+        hedge_at = start.hedge_at  # there were doubts from the beginning
+    yield_at = start.begin_at + answer_seconds if is_suspect else now + LOOK_SECONDS
+    return msgspec.structs.replace(start, hedge_at=hedge_at, yield_at=yield_at)
 
 
 @dataclass(frozen=True, slots=True)

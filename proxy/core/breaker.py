@@ -21,6 +21,9 @@ Rules
 - RAMPING lets a growing share of the conversations in (core/ramp.py), and ends by time. It is a state of its own, for
   operators too: half open means that nobody knows yet, ramping that it is well and filling up.
 - Suspect (core/suspicion.py) is no state: a breaker that is suspect lets everybody in.
+- Where nobody else is left, leave is given although it is open (`force`): a refusal is a forecast, not a fact. Of an
+  upstream that was silent, one such permit is out at a time. One client finds out whether it still is; the others hear
+  at once that nobody can answer, instead of all waiting for the same silence.
 - A pause (429 with Retry-After) is not a state. The upstream is well, it said when to come back, and it is believed.
 
 Prior art: Nygard, Release It! (2007); Envoy outlier detection; resilience4j; linkerd2-proxy's consecutive-failures
@@ -97,6 +100,9 @@ _RAMPING = State.RAMPING
 _OK = Kind.OK
 _SUCCESS, _NOTHING = Weight.SUCCESS, Weight.NOTHING
 
+_SILENT = frozenset({Kind.CONNECT_TIMEOUT, Kind.FIRST_CONTENT_TIMEOUT, Kind.DEADLINE, Kind.SLOW})
+"""Ends that took all of somebody's time. Every other failure is told at once."""
+
 _LEFT = frozenset({Kind.CLIENT_GONE, Kind.CLIENT_DEADLINE})
 """How a wait ends that took the client too long."""
 
@@ -122,8 +128,9 @@ class Permit:
     """Where it goes back to."""
 
 
-UNCOUNTED = Permit(generation=-1)
-"""For the panic rule: the request goes out although the breaker is open, and its result changes nothing."""
+_FORCED = -1
+UNCOUNTED = Permit(_FORCED)
+"""For the panic rule, where there is no breaker that could learn from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +159,7 @@ class Breaker:
         "_generation",
         "_impatience",
         "_is_probed",
+        "_is_silent",
         "_is_uneasy",
         "_leave",
         "_lone_permit",
@@ -179,6 +187,7 @@ class Breaker:
         self._ramp = Ramp(now, settings.ramp_seconds)
         self._streak = self._successes = 0
         self._lone_permit: Permit | None = None
+        self._is_silent = False
         self._window = RatioWindow(settings.window_seconds)
         self._suspicion = Suspicion()
         self._impatience = Impatience()
@@ -232,9 +241,21 @@ class Breaker:
             return Refusal(self._probe_at), None
         return self._acquire(now, first)
 
-    def force(self) -> Permit:
-        """For the panic rule: leave in any case. It counts if the breaker is ramping, as then it is not open."""
-        return self._leave if self._state is _RAMPING else UNCOUNTED
+    def force(self, now: float) -> Permit | Refusal:
+        """For the panic rule: leave in any case, but for the silence that somebody else is finding out about.
+
+        It counts if the breaker is ramping, as then it is not open.
+        """
+        if self._state is _RAMPING:
+            return self._leave
+        if self._state is _CLOSED:
+            return UNCOUNTED
+        permit = Permit(_FORCED, self)
+        if self._is_silent:
+            if self._lone_permit:
+                return Refusal(max(self._open_until, now))
+            self._lone_permit = permit
+        return permit
 
     def first_content(self, permit: Permit, now: float) -> None:
         """The attempt under `permit` gives content: the next one may try, the verdict on this one comes later."""
@@ -245,6 +266,8 @@ class Breaker:
     def report(self, permit: Permit, outcome: Outcome, now: float, *, has_waited: bool = False) -> Transition | None:
         """Hand the permit back with how it ended. `has_waited`: until then the client had seen nothing of it."""
         if permit.generation != self._generation:
+            if permit.generation == _FORCED:
+                self._hear_forced(permit, outcome)
             return None
         if outcome.kind is _OK and self._state is _CLOSED:  # as nearly always
             self._streak = 0
@@ -269,6 +292,14 @@ class Breaker:
     def _free(self, permit: Permit) -> None:
         if permit is self._lone_permit:
             self._lone_permit = None
+            self._is_silent = False
+
+    def _hear_forced(self, permit: Permit, outcome: Outcome) -> None:
+        """It says nothing about the upstream's health, as nobody was to go there; but it says whether to wait."""
+        if permit is self._lone_permit:
+            self._lone_permit = None
+        if outcome.is_answer or outcome.weight is not _NOTHING:
+            self._is_silent = outcome.kind in _SILENT
 
     def _acquire(self, now: float, place: Place) -> tuple[Permit | Refusal, Transition | None]:
         wait_until = max(self._open_until if self._state is State.OPEN else now, self._paused_until)
@@ -353,6 +384,7 @@ class Breaker:
 
     def _trip(self, outcome: Outcome, now: float) -> Transition:
         self._open_until = now + self._backoff.wait_seconds(self._healthy_seconds(now))
+        self._is_silent = outcome.kind in _SILENT
         return self._enter(State.OPEN, outcome.kind)
 
     def _healthy_seconds(self, now: float) -> float:

@@ -47,10 +47,17 @@ class Shape(Word):
     """The real answer, with half an event behind its second piece."""
     NO_FINISH = "no_finish"
     """The real answer, which ends well behind its second piece, but has not finished."""
+    SLOW_START = "slow_start"
+    """The real answer, half a minute late."""
+    SLOW_TOKENS = "slow_tokens"
+    """The real answer, one event a second; as above where it is not streamed."""
 
 
 MIDWAY = frozenset({Shape.CUT, Shape.STALL, Shape.ERROR_EVENT, Shape.MALFORMED, Shape.NO_FINISH})
 """Those for which the real upstream is asked, and its answer broken."""
+
+SLOW = frozenset({Shape.SLOW_START, Shape.SLOW_TOKENS})
+"""Those for which the real upstream is asked, and its answer kept back."""
 
 
 class End(Word):

@@ -10,7 +10,9 @@ sent to the client, so every failure is silent. After it the client holds half a
 on behind it. Only candidates that know how are asked, and when none is left BreakOff says so.
 
 A lone 500, 502 or 503 of an upstream that was well until now is asked again once, a moment later: it is the answer of
-one server among thousands, and the client asked for that model. A budget bounds how often.
+one server among thousands, and the client asked for that model. A budget bounds how often. A local model that is
+ready, and next, does not wait for that moment: it begins as the understudy (below) at the failure, so that a second one
+costs no time.
 
 An upstream that is silent for long gets an understudy: the local model starts beside it, and its answer is kept back.
 The client asked for the other one, which has until its limit to answer. When it fails, or its time is over, the
@@ -26,11 +28,15 @@ the end must not take with it the time in which the local model would have answe
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from math import inf
+
+import msgspec
 
 from proxy.core.action import (
     FINISH,
     HEDGE_SHARE,
+    LOOK_SECONDS,
     PROMOTE,
     WAIT,
     Action,
@@ -52,6 +58,20 @@ _FIRST_CONTENT_TIMEOUT = Kind.FIRST_CONTENT_TIMEOUT
 _PASSING = frozenset({500, 502, 503})
 """What one server of many says that is being replaced or has stumbled."""
 _WORTH_REPEATING = frozenset({Kind.CONNECT, Kind.RESET, Kind.CUT})
+
+
+class Turn(Enum):
+    """What has become of the local model's turn as the understudy."""
+
+    TO_COME = "nobody has needed one"
+    RUNS = "it has nothing to show yet"
+    SHOWS = "it has content, or its whole answer"
+    OVER = "it failed, was dropped, or has taken over: the local model has been asked"
+    DIED = "its process died under it: the local model may be asked once more, not beside anybody"
+
+
+_STANDS_BY = frozenset({Turn.RUNS, Turn.SHOWS})
+_CAN_BE_ASKED = frozenset({Turn.TO_COME, Turn.DIED})
 
 
 class Opening:
@@ -130,18 +150,17 @@ class Failover:
     """How many of the candidates have had their turn."""
     _running: Start | None = None
     _hedge: Start | None = None
-    """The understudy, while it runs or has its answer."""
-    _hedge_shows: bool = False
-    _has_hedged: bool = False
-    _is_local_spent: bool = False
-    """The local model has had its turn, as the understudy."""
+    """The understudy's."""
+    _turn: Turn = Turn.TO_COME
     _must_yield: bool = False
     """The time of whoever runs is over as soon as the understudy shows something."""
     _again: Candidate | None = None
     """The candidate whose turn comes once more."""
     _begin_at: float = 0.0
     """When that is."""
-    _refused: tuple[Candidate, ...] = ()
+    _is_local_ready: bool = False
+    """Whether an understudy could begin before that."""
+    _refused: Sequence[Candidate] = ()
     _retry_at: tuple[float, ...] = ()
     _broken: Outcome | None = None
     """How the stream that the client sees has ended last."""
@@ -159,16 +178,16 @@ class Failover:
         """The breaker gave no permit for what was to start."""
         start = self._take_running()
         self.attempts -= 1
-        self._refused += (start.candidate,)
         self._retry_at += (refusal.retry_at,)
-        self.tried += (Tried(start.candidate.upstream, Kind.BREAKER_OPEN),)
+        if not start.is_forced:
+            self._refused = (*self._refused, start.candidate)
+            self.tried += (Tried(start.candidate.upstream, Kind.BREAKER_OPEN),)
         return self._next(now)
 
     def content(self) -> Action:
         """The running attempt shows its first content. Of an understudy nothing is needed any more."""
         self._is_committed = True
-        self._hedge = None
-        self._hedge_shows = False
+        self._turn = Turn.OVER
         return Commit()
 
     def overdue(self, now: float) -> Action:
@@ -179,29 +198,27 @@ class Failover:
         start = self._start(local, now, is_hedge=True)
         if start.limit_at <= now:
             return WAIT
-        self._has_hedged = self._is_local_spent = True
-        self._hedge = start
+        self._hedge, self._turn = start, Turn.RUNS
         self.attempts += 1
         return start
 
     def must_yield(self) -> Action:
         """The running attempt is past its `yield_at`."""
         self._must_yield = True
-        return self._promote(Kind.SLOW) if self._hedge_shows else WAIT
+        return self._promote(Kind.SLOW) if self._turn is Turn.SHOWS else WAIT
 
     def hedge_shows(self) -> Action:
         """The understudy has content, or its whole answer."""
-        self._hedge_shows = True
+        self._turn = Turn.SHOWS
         return self._promote(Kind.SLOW) if self._must_yield else WAIT
 
     def hedge_failed(self, kind: Kind, status: int | None = None) -> Action:
         """There will be nothing from the understudy."""
         if self._hedge is not None:
             self.tried += (Tried(self._hedge.candidate.upstream, kind, status),)
-            self._hedge = None
-            self._hedge_shows = False
+        self._turn = Turn.OVER
         if kind in _WORTH_REPEATING and not self._has_repeated:  # as in `_is_worth_repeating`
-            self._has_repeated, self._is_local_spent = True, False
+            self._has_repeated, self._turn = True, Turn.DIED
         return WAIT
 
     def is_passing(self, outcome: Outcome) -> bool:
@@ -209,10 +226,17 @@ class Failover:
         start = self._running
         is_first = start is not None and not start.candidate.is_local and not start.is_forced
         is_bare = outcome.status in _PASSING and outcome.retry_after_seconds is None
-        return is_first and is_bare and not self._is_committed and not self._has_repeated and not self._hedge_shows
+        is_bare = is_bare and not self._is_committed and not self._has_repeated
+        return is_first and is_bare and self._turn is not Turn.SHOWS
 
     def ended(
-        self, outcome: Outcome, now: float, *, can_go_on: bool = True, retry_after_seconds: float | None = None
+        self,
+        outcome: Outcome,
+        now: float,
+        *,
+        can_go_on: bool = True,
+        retry_after_seconds: float | None = None,
+        is_local_ready: bool = False,
     ) -> Action:
         """The running attempt is over.
 
@@ -221,9 +245,11 @@ class Failover:
             now: when.
             can_go_on: what the client has by now is something to go on behind.
             retry_after_seconds: how long to wait before the same upstream is asked again; None if it may not be.
+            is_local_ready: the local model could begin within that time.
 
         """
         start = self._take_running()
+        self._has_panicked |= start.is_forced
         if outcome.is_answer and not self._is_unfit(start, outcome):
             return FINISH
         self._broken = outcome
@@ -236,7 +262,8 @@ class Failover:
             self._has_repeated = True
             self._again = start.candidate
             self._begin_at = now + (retry_after_seconds or 0.0)
-        return self._promote() if self._hedge_shows else self._next(now)
+            self._is_local_ready = is_local_ready
+        return self._promote() if self._turn is Turn.SHOWS else self._next(now)
 
     def _is_worth_repeating(self, start: Start, outcome: Outcome) -> bool:
         """The local model's process died under the request. Its supervisor starts another at once, and there is nobody
@@ -265,13 +292,20 @@ class Failover:
             begin_at, self._begin_at = max(self._begin_at, now), 0.0
             start = self._start(candidate, begin_at)
             if start.limit_at > begin_at:
+                if begin_at > now and self._is_local_ready and start.hedge_at < inf and self._is_local_next:
+                    start = msgspec.structs.replace(start, hedge_at=now)
                 self._running = start
                 self.attempts += 1
                 return start
             self.tried += (Tried(candidate.upstream, self.deadline_kind),)
-        if self._hedge is not None:
+        if self._turn in _STANDS_BY:
             return self._promote()
         return BreakOff(self._broken) if self._is_committed and self._broken else self._panic(now)
+
+    @property
+    def _is_local_next(self) -> bool:
+        """Whether no other cloud has its turn before. One that is well answers, be the local model quicker or not."""
+        return any(candidate.is_local for candidate in self.candidates[self._begun : self._begun + 1])
 
     def _take_candidate(self) -> Candidate | None:
         if self._again is not None:
@@ -280,14 +314,14 @@ class Failover:
         while self._begun < len(self.candidates):
             self._begun += 1
             candidate = self.candidates[self._begun - 1]
-            if self._is_local_spent and candidate.is_local and not self._is_committed:
+            if candidate.is_local and not self._is_committed and self._turn not in _CAN_BE_ASKED:
                 continue
             if not self._is_committed or candidate.prefill:
                 return candidate
         return None
 
     def _find_understudy(self) -> Candidate | None:
-        if self._has_hedged or self._is_committed:
+        if self._turn is not Turn.TO_COME or self._is_committed:
             return None
         return next((candidate for candidate in self.candidates[self._begun :] if candidate.is_local), None)
 
@@ -295,15 +329,17 @@ class Failover:
         """`kind`: how the attempt is called that still runs."""
         if self._running is not None and kind is not None:
             self.tried += (Tried(self._running.candidate.upstream, kind),)
-        self._running, self._hedge = self._hedge, None
-        self._hedge_shows = False
+        self._running, self._turn = self._hedge, Turn.OVER
         return PROMOTE
 
     def _panic(self, now: float) -> Action:
-        """Everyone who was asked failed. A breaker's refusal is a forecast, not a fact: try the best one refused."""
+        """Everyone who was asked failed. A breaker's refusal is a forecast, not a fact: try the best one refused.
+
+        The breaker of one that is known to be silent may refuse even that. Then the next one is tried.
+        """
         if self._refused and not self._has_panicked and now < self.deadline_at:
-            self._has_panicked = True
-            self._running = start = self._start(self._refused[0], now, is_forced=True)
+            best, *self._refused = self._refused
+            self._running = start = self._start(best, now, is_forced=True)
             self.attempts += 1
             return start
         return GiveUp(self.tried, self._retry_after_seconds(now))
@@ -337,11 +373,11 @@ class Failover:
 
     def _odd_at(self, now: float, timeouts: Timeouts, latest_at: float) -> float:
         """When silence is odd. Of a stream after a part of what is too much. An unstreamed answer is silent by nature:
-        only so long before the deadline that the local model has one by then.
+        when it can be, which `action.reconsidered` is asked about then.
         """
         if self.is_stream:
             return now + timeouts.first_content_seconds / HEDGE_SHARE
-        return latest_at - (latest_at - now) / HEDGE_SHARE
+        return min(now + LOOK_SECONDS, latest_at - (latest_at - now) / HEDGE_SHARE)
 
     def _resume(self, candidate: Candidate, timeouts: Timeouts, now: float) -> Start:
         """The deadline was for the first content, which the client has."""

@@ -12,6 +12,7 @@ from math import inf
 
 import msgspec
 
+from proxy.core.answer_time import AnswerTimes
 from proxy.core.breaker import UNCOUNTED, Breaker, BreakerSettings, Permit, Place, Refusal, State, Transition, first
 from proxy.core.patience import REASONING_MODELS, Patience, is_reasoning
 
@@ -54,6 +55,7 @@ class _Record:
     breaker: Breaker
     endpoint: str
     patience: Patience
+    answers: AnswerTimes
 
 
 class Health:
@@ -79,10 +81,10 @@ class Health:
         records.move_to_end(key.model)  # the least recently used stands first
         return record.breaker.acquire(now, place)
 
-    def force(self, key: Key) -> Permit:
-        """Leave in any case, see `Breaker.force`."""
+    def force(self, key: Key, now: float) -> Permit | Refusal:
+        """Leave in nearly any case, see `Breaker.force`."""
         record = self._find(key)
-        return record.breaker.force() if record else UNCOUNTED
+        return record.breaker.force(now) if record else UNCOUNTED
 
     def acquire_probe(self, key: Key, now: float) -> tuple[Permit | Refusal, Transition | None]:
         """The prober asks for leave."""
@@ -100,14 +102,19 @@ class Health:
 
     def learn(self, key: Key, seconds: float, now: float, *, is_long: bool) -> None:
         """A stream's first content came so long after its request; `is_long`: its prompt is very long."""
-        record = self._find(key)
-        if record and not is_long:
+        policy, record = self._policies.get(key.upstream), self._find(key)
+        if policy and policy.is_limit_learnt and record and not is_long:
             record.patience.observe(seconds, now)
 
-    def usual_seconds(self, key: Key, now: float) -> float | None:
-        """By then 95 of 100 streams have shown content; None until that is known."""
+    def learn_answer(self, key: Key, seconds: float, tokens: int | None, now: float) -> None:
+        """A whole answer came so long after its request, which allowed so many tokens."""
+        if record := self._find(key):
+            record.answers.observe(seconds, tokens, now)
+
+    def usual_answer_seconds(self, key: Key, tokens: int | None, now: float) -> float | None:
+        """By then 95 of 100 such answers are there; None until that is known."""
         record = self._find(key)
-        return record.patience.usual_seconds(now) if record else None
+        return record.answers.usual_seconds(tokens, now) if record else None
 
     def limit_seconds(self, key: Key, now: float, *, is_long: bool) -> float | None:
         """How long a stream's first content is to be waited for; None where that is fixed."""
@@ -115,7 +122,7 @@ class Health:
         if policy is None or not policy.is_limit_learnt:
             return None
         record = self._find(key)
-        patience = record.patience if record else self._new_patience(key)
+        patience = record.patience if record else Patience(is_reasoning=self._is_reasoning(key))
         return patience.limit_seconds(now, is_long=is_long)
 
     def is_suspect(self, key: Key, now: float) -> bool:
@@ -157,11 +164,13 @@ class Health:
         self._make_room(records)
         policy = self._policies[key.upstream]
         breaker = Breaker(policy.breaker, is_probed=policy.is_probed, now=now)
-        record = records[key.model] = _Record(breaker, endpoint, self._new_patience(key))
+        thinks = self._is_reasoning(key)
+        answers = AnswerTimes(is_reasoning=thinks)
+        record = records[key.model] = _Record(breaker, endpoint, Patience(is_reasoning=thinks), answers)
         return record
 
-    def _new_patience(self, key: Key) -> Patience:
-        return Patience(is_reasoning=is_reasoning(key.model, self._policies[key.upstream].reasoning_models))
+    def _is_reasoning(self, key: Key) -> bool:
+        return is_reasoning(key.model, self._policies[key.upstream].reasoning_models)
 
     def _touch(self, key: Key, endpoint: str, now: float) -> _Record:
         record = self._find(key) or self._add(key, endpoint, now)

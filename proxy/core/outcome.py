@@ -70,7 +70,7 @@ WEIGHTS: Mapping[Kind, Weight] = MappingProxyType(
         Kind.RATE_LIMITED: Weight.SOFT,
         Kind.OUR_KEY: Weight.HARD,
         Kind.BAD_ANSWER: Weight.HARD,
-        # It was given three times what such an answer usually takes, and somebody else had one by then.
+        # It was suspect, took far longer than such an answer usually does, and somebody else had one by then.
         Kind.SLOW: Weight.HARD,
         # Another one answered first.
         Kind.NOT_NEEDED: Weight.NOTHING,

@@ -33,7 +33,7 @@ _SHARE: Final = 0.95
 _MULTIPLE: Final = 4.0
 _MIN_SECONDS: Final = 5.0
 _MAX_SECONDS: Final = 60.0
-_EXTRA: Final = 3.0
+EXTRA: Final = 3.0
 _FRESH_SECONDS: Final = 5.0
 
 
@@ -70,7 +70,7 @@ class Patience:
         """From the request to the first content. `is_long`: the prompt is very long."""
         usual = self.usual_seconds(now)
         limit = UNLEARNT_SECONDS if usual is None else min(max(usual * _MULTIPLE, _MIN_SECONDS), _MAX_SECONDS)
-        return limit * _EXTRA if is_long or self._is_reasoning else limit
+        return limit * EXTRA if is_long or self._is_reasoning else limit
 
     def _learn(self, now: float) -> float | None:
         if self._recent is None:

@@ -8,9 +8,8 @@ import msgspec
 
 from proxy.clock import Clock
 from proxy.demo.story import CLOUD_MODEL, Answer, Piece
+from proxy.wire import completion, sse
 
-_PREFIX = b"data: "
-_DONE = b"[DONE]"
 _MAX_TOKENS = 90
 _STOP = "\n\n"
 """A paragraph, over in seconds on a small CPU."""
@@ -46,7 +45,7 @@ class Application:
         return answer
 
     def _take(self, data: bytes, answer: Answer, hear: Hear) -> None:
-        if data == _DONE:
+        if data == completion.DONE:
             answer.is_done = True
             return
         chunk = _decode(data)
@@ -71,6 +70,7 @@ def _body(question: str) -> dict[str, Any]:
 
 
 async def _payloads(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    async for line in response.content:
-        if line.startswith(_PREFIX):
-            yield line.removeprefix(_PREFIX).rstrip()
+    reader = sse.EventReader()
+    async for data in response.content.iter_any():
+        for payload in sse.payloads(reader.feed(data)):
+            yield payload

@@ -18,7 +18,7 @@ from proxy.core.breaker import Permit
 from proxy.core.health import Key
 from proxy.core.outcome import OK, Kind, Outcome, kind_of_status
 from proxy.core.phases import Phases
-from proxy.server.answer import Answer, Remains, StreamAnswer, WholeAnswer, check_completion
+from proxy.server.answer import Answer, Remains, StreamAnswer, Unjoinable, WholeAnswer, check_completion
 from proxy.server.deadlines import Deadlines
 from proxy.server.journal import Budget
 from proxy.upstreams.transport import AttemptFailed, Dispatch
@@ -61,11 +61,7 @@ class Listener(Protocol):
         ...
 
     def overdue(self, attempt: "Attempt") -> None:
-        """It is silent, past its start's `hedge_at`."""
-        ...
-
-    def must_yield(self, attempt: "Attempt") -> None:
-        """It has no answer, past its start's `yield_at`."""
+        """It is silent, past its start's `hedge_at` or `yield_at`. It can be told to `heed` others."""
         ...
 
     def fault(self, attempt: "Attempt", error: Exception) -> None:
@@ -139,6 +135,13 @@ class Attempt:
             self.limit_at = self._facilities.clock.monotonic() + self.start.stall_seconds
             self._dispatch.resume_reading()
 
+    def heed(self, start: Start) -> None:
+        """Go by `start`: that of the attempt, with other instants. Those that have passed are not told again."""
+        self.start = start
+        now = self._facilities.clock.monotonic()
+        to_come = (at for at in (start.hedge_at, start.yield_at) if at > now)
+        self.limit_at = min((start.limit_at, *to_come))
+
     # ---- what the transport says
 
     def whole(self, head: ResponseHead, body: bytes) -> None:
@@ -177,6 +180,8 @@ class Attempt:
                 self._show(answer, block)
             if answer.fault is not None:
                 self._break(answer.fault)
+        except Unjoinable as failure:
+            self._break(failure.outcome, may_be_whole=False)
         except AttemptFailed as failure:
             self._break(failure.outcome)
         except Exception as error:  # noqa: BLE001 - as in `head`
@@ -204,13 +209,9 @@ class Attempt:
         if self._is_committed or start.limit_at <= now:
             self._break(Outcome(Kind.STALL if self._is_committed else start.late_kind, self._status))
             return
-        must_yield = start.yield_at <= now
-        self.limit_at = start.limit_at if must_yield else min(start.yield_at, start.limit_at)
+        self.limit_at = start.limit_at
         self._facilities.deadlines.watch(self)
-        if must_yield:
-            self.listener.must_yield(self)
-        else:
-            self.listener.overdue(self)
+        self.listener.overdue(self)
 
     # ----
 
@@ -266,11 +267,12 @@ class Attempt:
             self.limit_at = self._facilities.clock.monotonic() + self.start.stall_seconds
         self.listener.block(block)
 
-    def _break(self, outcome: Outcome) -> None:
+    def _break(self, outcome: Outcome, *, may_be_whole: bool = True) -> None:
+        """`may_be_whole`: a stream that had ended well before is well."""
         if self._is_over:
             return
         try:
-            self._end(self._answer.broken(outcome) if self._answer else outcome)
+            self._end(self._answer.broken(outcome) if self._answer and may_be_whole else outcome)
         except Exception as error:  # noqa: BLE001 - as in `head`
             self._fault(error)
 

@@ -36,20 +36,16 @@ _FATES = {
 
 @dataclass(slots=True, eq=False)
 class Drillmaster:
-    """`can_do_without` says whether anybody could answer in place of an upstream."""
+    """`has_stand_in` says whether anybody could answer in place of an upstream."""
 
     pool: Pool
-    can_do_without: Callable[[str], bool]
+    has_stand_in: Callable[[str], bool]
     rng: random.Random
     clock: Clock
     emit: Emit
     drills: Drills = field(default_factory=Drills)
     _saboteur: Saboteur | None = None
     _timer: asyncio.TimerHandle | None = None
-
-    def has_stand_in(self, upstream: str) -> bool:
-        """Whether a drill of it would leave somebody who can answer."""
-        return self.can_do_without(upstream)
 
     def start(self, drill: Drill) -> Report | None:
         """Begin, now; None while another drill runs."""
@@ -107,7 +103,7 @@ class Drillmaster:
             self._tell(record)
 
     def _stop_if_it_harms(self, record: Record) -> None:
-        if self._saboteur and (record.failed or not self.can_do_without(record.drill.upstream)):
+        if self._saboteur and (record.failed or not self.has_stand_in(record.drill.upstream)):
             self.stop(End.FAILURE)
 
     def _put_away(self, saboteur: Saboteur) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
-from proxy.core.action import FINISH, Action, BreakOff, GiveUp, Promote, Start, Wait, learnt
+from proxy.core.action import FINISH, Action, BreakOff, GiveUp, Promote, Start, Wait, learnt, reconsidered
 from proxy.core.breaker import Permit, Refusal, first
 from proxy.core.budget import RetryBudget
 from proxy.core.candidates import Need, Plan
@@ -30,8 +30,8 @@ from proxy.telemetry.events import AttemptEnded, Emit, FaultCaught, Result
 from proxy.upstreams.pool import Pool
 from proxy.wire import completion, envelope, sse
 from proxy.wire.conversation import conversation
+from proxy.wire.delivered import Unstitchable
 from proxy.wire.headers import Fields
-from proxy.wire.stitch import Unstitchable
 
 _SHRUNK: Final = b"x-hotspare-shrunk"
 _RETRY_PAUSE_SECONDS: Final = (0.25, 0.5)
@@ -149,7 +149,13 @@ class Drive:
             machine = self._decider()
             can_go_on = outcome.is_answer or self._can_go_on(attempt)
             pause = self._retry_pause(attempt, outcome) if machine.is_passing(outcome) else None
-            action = machine.ended(outcome, self._means.now(), can_go_on=can_go_on, retry_after_seconds=pause)
+            action = machine.ended(
+                outcome,
+                self._means.now(),
+                can_go_on=can_go_on,
+                retry_after_seconds=pause,
+                is_local_ready=pause is not None and self._is_local_ready(),
+            )
         if body is not None and action is FINISH:
             self._answer(attempt, outcome, body)
             return
@@ -164,6 +170,11 @@ class Drive:
             return None
         return means.rng.uniform(*_RETRY_PAUSE_SECONDS) if means.retries.spend(means.now()) else None
 
+    def _is_local_ready(self) -> bool:
+        """Whether it could begin now. One that is being loaded would not begin sooner for being asked sooner."""
+        candidates, pool = self._plan.candidates, self._means.pool
+        return any(candidate.is_local and pool[candidate.upstream].is_ready for candidate in candidates)
+
     def fault(self, attempt: Attempt, error: Exception) -> None:
         """A mistake of ours, or of the client's that only showed now."""
         self._dismiss()
@@ -171,13 +182,18 @@ class Drive:
             self._report(attempt, Outcome(Kind.CLIENT_GONE))
         self._fail(error)
 
-    def overdue(self, attempt: Attempt) -> None:  # noqa: ARG002 - a Listener's signature
-        """It is oddly silent."""
-        self._perform(self._decider().overdue(self._means.now()))
-
-    def must_yield(self, attempt: Attempt) -> None:  # noqa: ARG002 - as above
-        """Its time is over, if there is another answer."""
-        self._perform(self._decider().must_yield())
+    def overdue(self, attempt: Attempt) -> None:
+        """It is oddly silent; or it would be, if it were a stream."""
+        now, start = self._means.now(), attempt.start
+        if not self._question.is_stream:
+            pool, key = self._means.pool, attempt.key
+            usual_seconds = pool.usual_answer_seconds(key, self._body)
+            start = reconsidered(start, usual_seconds, now, is_suspect=pool.is_suspect(key))
+            attempt.heed(start)
+        if start.hedge_at <= now:
+            self._perform(self._decider().overdue(now))
+        if start.yield_at <= now:
+            self._perform(self._decider().must_yield())
 
     # ---- what the understudy says
 
@@ -371,15 +387,18 @@ class Drive:
         if attempt is self._attempt:
             self._attempt = None
         means, account = self._means, self._account
-        means.pool.report(attempt.key, attempt.permit, outcome, has_waited=attempt.first_content_at is None)
+        pool, now = means.pool, means.now()
         began_at, first_at = attempt.began_at, attempt.first_content_at
+        pool.report(attempt.key, attempt.permit, outcome, has_waited=first_at is None)
+        if outcome is OK and first_at is None and now >= pool.lesson_at:
+            pool.learn_answer(attempt.key, now - began_at, self._body)
         means.emit(
             AttemptEnded(
                 account.request_id,
                 attempt.key.upstream,
                 attempt.start.number,
                 outcome,
-                means.now() - began_at,
+                now - began_at,
                 first_at - began_at if first_at else None,
                 attempt.upstream_request_id,
                 attempt.key.model,

@@ -71,9 +71,6 @@ class Understudy:
     def overdue(self, attempt: Attempt) -> None:
         """Nobody stands in for it."""
 
-    def must_yield(self, attempt: Attempt) -> None:
-        """Nor does it yield."""
-
     def fault(self, attempt: Attempt, error: Exception) -> None:
         """A mistake of ours."""
         self._stage.understudy_fault(attempt, error)

@@ -36,6 +36,9 @@ RESTART_FORGIVE_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _LINE_BYTES = 2**16
 _LOAD = b"load\n"
+_STILLBORN = 3
+"""So many children in a row that ended before they were ready are enough to say that the next one will too. One may
+have met a moment without memory; the third comes 0.6 s after the first has ended, and however long it took to load."""
 _LASTING_FAULTS = frozenset({2, 3})
 """Exit codes of the child: wrong usage, and a model that cannot be had or loaded."""
 
@@ -89,6 +92,8 @@ class ModelServer(ModelGate):
         """Whether it is ready and has nothing to do, as of its last sign of life."""
         self.lives = 0
         """How often a child has become ready."""
+        self._stillborn = 0
+        """How many in a row have ended before that."""
         self._backoff = Backoff(RESTART_INITIAL_SECONDS, RESTART_MAX_SECONDS, RESTART_FORGIVE_SECONDS)
         self._process: asyncio.subprocess.Process | None = None
 
@@ -175,7 +180,7 @@ class ModelServer(ModelGate):
             except ValueError:
                 return _kill(process, "its standard output is not the supervision protocol")
             if not line:
-                self.is_hopeless |= await process.wait() in _LASTING_FAULTS
+                self._judge_exit(await process.wait())
                 return failure or _how_it_ended(await process.wait())
             message = _decode(line)
             failure = self._hear(message) or failure
@@ -185,6 +190,11 @@ class ModelServer(ModelGate):
                 self.is_hopeless = False
                 self._enter(Phase.STANDBY, f"not needed for {REST_SECONDS:g} s")
                 return ""
+
+    def _judge_exit(self, status: int) -> None:
+        """The child has ended by itself. A second fault of the same kind tells more than the first."""
+        self._stillborn += self.phase not in (Phase.READY, Phase.STANDBY)
+        self.is_hopeless |= status in _LASTING_FAULTS or self._stillborn >= _STILLBORN
 
     def _is_hung(self, message: Mapping[str, Any]) -> bool:
         age = message.get("step_age_seconds")
@@ -199,6 +209,7 @@ class ModelServer(ModelGate):
                 self.facts = {name: value for name, value in message.items() if name != "event"}
                 self.trouble = ""
                 self.is_hopeless = False
+                self._stillborn = 0
                 self.lives += 1
                 self._enter(Phase.READY, summary(self.facts))
                 self._let_in()

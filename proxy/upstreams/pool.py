@@ -1,8 +1,10 @@
 """The live upstreams and their health, under one clock. Everybody who sends, asks here for leave and reports back."""
 
 from collections.abc import Iterator, Mapping
+from math import inf
 
 from proxy.clock import Clock
+from proxy.core.answer_time import LESSON_SECONDS
 from proxy.core.breaker import Permit, Place, Refusal, State, Transition, first
 from proxy.core.health import Health, Key, Urgency
 from proxy.core.outcome import OK, Outcome
@@ -10,6 +12,7 @@ from proxy.core.patience import LONG_PROMPT_BYTES
 from proxy.core.suspicion import Doubt
 from proxy.telemetry.events import BreakerChanged, Emit, UpstreamSuspected
 from proxy.upstreams.upstream import Upstream
+from proxy.wire.allowance import allowed_tokens
 
 
 class Pool:
@@ -20,6 +23,8 @@ class Pool:
         self._health = health
         self._clock = clock
         self._emit = emit
+        self.lesson_at = -inf
+        """From this monotonic instant on `learn_answer` wants to hear of the next whole answer."""
 
     def __getitem__(self, name: str) -> Upstream:
         return self._upstreams[name]
@@ -28,11 +33,13 @@ class Pool:
         return iter(self._upstreams.values())
 
     def acquire(self, key: Key, endpoint: str, place: Place = first, *, is_forced: bool = False) -> Permit | Refusal:
-        """Ask leave for a client's request; one that is forced always gets it, and counts for nothing if the breaker is
-        open. `place` says where its conversation stands among those that come back to an upstream (core/ramp.py);
-        `first` lets it in at once, for want of anybody else to ask."""
+        """Ask leave for a client's request; one that is forced nearly always gets it, see `Breaker.force`.
+
+        `place` says where its conversation stands among those that come back to an upstream (core/ramp.py); `first`
+        lets it in at once, for want of anybody else to ask.
+        """
         if is_forced:
-            return self._health.force(key)
+            return self._health.force(key, self._clock.monotonic())
         answer, transition = self._health.acquire(key, endpoint, self._clock.monotonic(), place)
         if transition:
             self._publish(key, transition)
@@ -65,9 +72,18 @@ class Pool:
         """A stream's first content came so long after its request, which had a body of so many bytes."""
         self._health.learn(key, seconds, self._clock.monotonic(), is_long=body_bytes > LONG_PROMPT_BYTES)
 
-    def usual_seconds(self, key: Key) -> float | None:
-        """By then 95 of 100 streams have shown content; None until that is known."""
-        return self._health.usual_seconds(key, self._clock.monotonic())
+    def learn_answer(self, key: Key, seconds: float, body: bytes) -> None:
+        """A whole answer came so long after its request, which had that body. Call it where `lesson_at` has passed."""
+        if len(body) <= LONG_PROMPT_BYTES:
+            now = self._clock.monotonic()
+            self.lesson_at = now + LESSON_SECONDS
+            self._health.learn_answer(key, seconds, allowed_tokens(body), now)
+
+    def usual_answer_seconds(self, key: Key, body: bytes) -> float | None:
+        """By then 95 of 100 answers to such a request are there; None where that is not known."""
+        if len(body) > LONG_PROMPT_BYTES:
+            return None
+        return self._health.usual_answer_seconds(key, allowed_tokens(body), self._clock.monotonic())
 
     def limit_seconds(self, key: Key, body_bytes: int) -> float | None:
         """How long the first content of a stream is to be waited for whose request has a body of so many bytes, see

@@ -1,8 +1,9 @@
 """A drill's fault, made inside the proxy: between it and the upstream, so that all behind it is the real thing.
 
 What fails before the head of the answer needs no connection: a Dispatch is fed with the bytes, or the failure, of a
-script, and reads them as it reads a socket's. What fails later needs the real answer; `upstreams/midway.py` breaks it.
-The upstream itself sees nothing of the former, and of the latter a client that leaves.
+script, and reads them as it reads a socket's. What fails later needs the real answer; `upstreams/midway.py` breaks it,
+and `upstreams/slowness.py` keeps it back. The upstream itself sees nothing of the former, and of the latter a client
+that leaves or reads slowly.
 """
 
 import asyncio
@@ -13,12 +14,13 @@ from itertools import chain, repeat
 from typing import NamedTuple, Protocol
 
 from proxy.clock import Clock
-from proxy.core.drill_report import MIDWAY, Shape
+from proxy.core.drill_report import MIDWAY, SLOW, Shape
 from proxy.core.outcome import Kind, Outcome
 from proxy.upstreams.connection import Connection
 from proxy.upstreams.dispatch import Dispatch, Sink
 from proxy.upstreams.exchange import Exchange, Inbox
 from proxy.upstreams.midway import Midway
+from proxy.upstreams.slowness import Slowness
 from proxy.upstreams.upstream import Call
 from proxy.wire import envelope, sse
 
@@ -67,20 +69,21 @@ class Saboteur:
         shape = self._shape(call)
         if shape is None:
             return real(sink)
-        if shape in MIDWAY:
-            midway = Midway(sink, shape)
-            midway.dispatch = real(midway)
-            self._keep(midway)
-            return midway.dispatch
+        if shape in MIDWAY or shape in SLOW:
+            between = Midway(sink, shape) if shape in MIDWAY else Slowness(sink, shape)
+            between.dispatch = real(between)
+            self._keep(between)
+            return between.dispatch
         return self._play(shape, sink, connect_seconds)
 
     async def exchange(self, call: Call, connect_seconds: float) -> Exchange | None:
         """The same for a coroutine; None leaves it alone. Raises AttemptFailed.
 
-        That is the prober, which leaves at the first content: shapes that break later do not concern it.
+        That is the prober, which leaves at the first content: shapes that are of later do not concern it. It has less
+        patience than what is late is late by.
         """
         shape = self._shape(call)
-        if shape is None or shape in MIDWAY:
+        if shape is None or shape in MIDWAY or shape is Shape.SLOW_TOKENS:
             return None
         inbox = Inbox()
         dispatch = self._play(shape, inbox, connect_seconds)
@@ -197,6 +200,7 @@ _AT_ONCE: dict[Shape, tuple[bytes | Outcome, ...]] = {
     Shape.TLS: (_failure(Kind.TLS),),
     Shape.RESET: (_failure(Kind.RESET),),
     Shape.SILENT: (),
+    Shape.SLOW_START: (),
     Shape.HEADERS_THEN_SILENT: (_STREAM_HEAD,),
     Shape.ROLE_THEN_SILENT: (_STREAM_HEAD, _chunk(_ROLE)),
     Shape.STATUS_500: (_error(500),),

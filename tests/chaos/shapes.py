@@ -73,6 +73,14 @@ SHAPES: Mapping[Behaviour, Expected] = MappingProxyType(
     }
 )
 
+SILENT = (
+    Behaviour.HANG,
+    Behaviour.HEADERS_THEN_HANG,
+    Behaviour.ROLE_THEN_HANG,
+    Behaviour.COMMENTS_ONLY,
+)
+"""No failures before somebody has waited for long enough."""
+
 CALLERS = (
     Behaviour.BAD_REQUEST_400,
     Behaviour.CONTEXT_LENGTH_400,

@@ -8,12 +8,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from openai import AsyncOpenAI, InternalServerError
+from openai import APIError, AsyncOpenAI, InternalServerError
 
 from proxy.app import Hotspare
+from proxy.core.breaker import Permit
+from proxy.core.health import Key
+from proxy.core.outcome import Kind, Outcome
 from tests.chaos.crowd import crowd
-from tests.chaos.person import Person, Seen, Source, ask_at_once, errors, sdk
-from tests.chaos.settings import BLIND, LASTING, QUICK, before, cloud, local_at
+from tests.chaos.person import CHAT_MODEL, Person, Seen, Source, ask_at_once, errors, sdk
+from tests.chaos.settings import BLIND, LASTING, PATIENT, QUICK, before, cloud, local_at
+from tests.chaos.shapes import SHAPES, SILENT
+from tests.fakes import doors
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.upstream import FaultUpstream
 from tests.running import MODEL, running_proxy
@@ -47,7 +52,7 @@ async def test_nobody_is_left_and_everybody_is_told_so(
     behaviour: Behaviour, upstream: FaultUpstream, tmp_path: Path
 ) -> None:
     upstream.behaviour = behaviour
-    config = before([cloud(upstream.base_url)], nowhere(tmp_path), deadline_seconds=2)
+    config = before([cloud(upstream.base_url)], nowhere(tmp_path), deadline_seconds=6)
     async with running_proxy(config) as (_, base_url), sdk(base_url) as client:
         seen = await ask_at_once(client, PEOPLE)
     refusals = [error.response for error in errors(seen) if isinstance(error, InternalServerError)]
@@ -56,11 +61,72 @@ async def test_nobody_is_left_and_everybody_is_told_so(
     assert all("cloud: " in refusal.text and "local: connect" in refusal.text for refusal in refusals)
 
 
+FAILING_AT_ONCE = [
+    shape
+    for shape, expected in SHAPES.items()
+    if expected.whole is Source.LOCAL and shape not in (*SILENT, Behaviour.STALL)
+]
+
+
+@pytest.mark.parametrize("behaviour", FAILING_AT_ONCE, ids=lambda behaviour: behaviour.name.lower())
+@pytest.mark.parametrize("breaker", [BLIND, LASTING], ids=["blind", "lasting"])
+async def test_nobody_waits_where_nobody_can_answer(
+    behaviour: Behaviour, breaker: str, upstream: FaultUpstream, tmp_path: Path
+) -> None:
+    upstream.behaviour = behaviour
+    people = [person for person in PEOPLE if SHAPES[behaviour].of(person) is not Source.CLOUD]
+    config = before([cloud(upstream.base_url, breaker, timeouts=PATIENT)], nowhere(tmp_path), deadline_seconds=120)
+    async with running_proxy(config) as (_, base_url), sdk(base_url) as client:
+        seen = await ask_at_once(client, people)
+    told = [error for error in errors(seen) if isinstance(error, APIError)]
+    assert len(told) == len(people), "an error of the API's, not of the client's patience"
+    unbegun = [one.error for one in seen if SHAPES[behaviour].of(one.person) is Source.LOCAL]
+    assert [error.status_code for error in unbegun if isinstance(error, InternalServerError)] == [503] * len(unbegun)
+
+
+@pytest.mark.parametrize("door", [doors.refused, doors.without_tls], ids=lambda door: door.__name__)
+async def test_nobody_waits_where_nobody_opens(door: doors.Door, tmp_path: Path) -> None:
+    async with door() as cloud_url:
+        config = before([cloud(cloud_url, timeouts=PATIENT)], nowhere(tmp_path), deadline_seconds=120)
+        async with running_proxy(config) as (_, base_url), sdk(base_url) as client:
+            seen = await ask_at_once(client, PEOPLE)
+    assert [type(error) for error in errors(seen)] == [InternalServerError] * len(PEOPLE)
+
+
+def trip_by_silence(hotspare: Hotspare) -> None:
+    """As if three clients had waited in vain."""
+    key = Key("cloud", CHAT_MODEL)
+    for _ in range(3):
+        permit = hotspare.pool.acquire(key, "chat/completions")
+        assert isinstance(permit, Permit)
+        hotspare.pool.report(key, permit, Outcome(Kind.FIRST_CONTENT_TIMEOUT))
+
+
+@pytest.mark.parametrize("behaviour", SILENT, ids=lambda behaviour: behaviour.name.lower())
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
+async def test_one_waits_for_a_silent_cloud_and_the_others_are_told_at_once(
+    behaviour: Behaviour, is_stream: bool, upstream: FaultUpstream, tmp_path: Path
+) -> None:
+    upstream.behaviour = behaviour
+    first, *others = [person for person in PEOPLE if person.is_streaming is is_stream]
+    config = before([cloud(upstream.base_url, LASTING, timeouts=PATIENT)], nowhere(tmp_path), deadline_seconds=120)
+    async with running_proxy(config) as (hotspare, base_url), sdk(base_url) as client:
+        trip_by_silence(hotspare)
+        waiting = asyncio.create_task(first.ask(client))
+        await upstream.wait_for(lambda u: any(request.method == "POST" for request in u.requests))
+        seen = await ask_at_once(client, others)
+        has_waited = not waiting.done()
+        upstream.behaviour = Behaviour.OK
+        waiting.cancel()
+    assert [type(error) for error in errors(seen)] == [InternalServerError] * len(others)
+    assert has_waited
+
+
 async def test_cloud_that_is_well_again_is_asked_at_once_where_nobody_else_is(
     upstream: FaultUpstream, tmp_path: Path
 ) -> None:
     upstream.behaviour = Behaviour.ERROR_503
-    config = before([cloud(upstream.base_url, LASTING)], nowhere(tmp_path))
+    config = before([cloud(upstream.base_url, LASTING, timeouts=PATIENT)], nowhere(tmp_path))
     async with running_proxy(config) as (_, base_url), sdk(base_url) as client:
         refused = await ask_at_once(client, PEOPLE)
         upstream.behaviour = Behaviour.OK

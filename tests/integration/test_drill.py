@@ -14,7 +14,7 @@ import pytest
 from proxy.app import Hotspare
 from proxy.clock import SystemClock
 from proxy.config.load import parse
-from proxy.core.drill_report import MIDWAY, Shape
+from proxy.core.drill_report import MIDWAY, SLOW, Shape
 from tests.fakes.upstream import FaultUpstream
 from tests.running import QUESTION, ROOT, alone, failing_over, running_proxy
 
@@ -74,8 +74,10 @@ class Console:
 
 @pytest.mark.model
 @pytest.mark.slow
-@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-@pytest.mark.parametrize("shape", Shape)
+@pytest.mark.parametrize(
+    ("shape", "stream"),
+    [(shape, stream) for shape in Shape for stream in (True, False) if not (shape is Shape.SLOW_TOKENS and stream)],
+)
 async def test_every_shape_is_rescued_and_reported(
     shape: Shape, stream: bool, upstream: FaultUpstream, local_url: str, session: aiohttp.ClientSession
 ) -> None:
@@ -91,7 +93,24 @@ async def test_every_shape_is_rescued_and_reported(
     assert (report["shape"], report["rescued"], report["failed"], report["end"]) == (shape, 1, 0, None)
     assert report["attempts_broken"] >= 1
     assert report["rescue_seconds"] > 0
-    assert len(upstream.requests) == (1 if shape in MIDWAY else 0)
+    assert len(upstream.requests) == (1 if shape in MIDWAY | SLOW else 0)
+
+
+@pytest.mark.slow
+async def test_nobody_is_rescued_from_a_stream_that_is_slow(
+    upstream: FaultUpstream, session: aiohttp.ClientSession
+) -> None:
+    async with FaultUpstream() as local, running_proxy(allowing(upstream, local.base_url)) as (_, base_url):
+        console = Console(session, base_url)
+        await console.order(shape=Shape.SLOW_TOKENS, seconds=60)
+        asking = asyncio.create_task(console.ask(stream=True))
+        await upstream.wait_for(lambda u: len(u.requests) == 1)
+        await console.report_when(attempts_broken=1)
+        await console.stop()
+        status, who, body = await asking
+        report = await console.report_when(affected=0)
+    assert (status, who, body.endswith(b"data: [DONE]\n\n")) == (200, "cloud", True)
+    assert (report["failed"], report["left"]) == (0, 0)
 
 
 @pytest.mark.model
@@ -252,7 +271,7 @@ async def command(base_url: str, *arguments: str) -> Command:
 async def test_command_drills_with_clients_of_its_own(upstream: FaultUpstream, local_url: str, tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     async with running_proxy(allowing(upstream, local_url)) as (_, base_url):
-        arguments = ("--shape", "cut", "--for", "1500ms", "--clients", "2", "--json", str(file))
+        arguments = ("--shape", "cut", "--for", "4s", "--clients", "2", "--json", str(file))
         code, said = await (await command(base_url, *arguments)).rest()
     report = json.loads(file.read_bytes())
     assert (code, "RESCUED" in said) == (0, True), said

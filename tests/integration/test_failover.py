@@ -216,16 +216,22 @@ async def test_when_nobody_is_left_there_is_one_503(stream: bool, upstream: Faul
 async def test_need_that_no_upstream_meets_is_named(upstream: FaultUpstream, local_url: str) -> None:
     await upstream.stop()
     async with client_of(failing_over(upstream, local_url)) as client:
-        with pytest.raises(InternalServerError, match="local: cannot do json"):
-            await client.chat.completions.create(**QUESTION, response_format={"type": "json_object"})
+        image = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
+        with pytest.raises(InternalServerError, match="local: cannot do vision"):
+            await client.chat.completions.create(**{**QUESTION, "messages": [{"role": "user", "content": image}]})
 
 
-async def test_dropped_need_is_declared(upstream: FaultUpstream, local_url: str) -> None:
+async def test_local_model_stands_in_for_tools_and_schemas_with_nothing_left_out(
+    upstream: FaultUpstream, local_url: str
+) -> None:
     await upstream.stop()
     tool = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
     async with client_of(failing_over(upstream, local_url)) as client:
-        raw = await client.chat.completions.with_raw_response.create(**QUESTION, tools=[tool])
-    assert raw.headers["x-hotspare-degraded"] == "tools"
+        raw = await client.chat.completions.with_raw_response.create(
+            **QUESTION, tools=[tool], response_format={"type": "json_object"}, logprobs=True
+        )
+    assert raw.headers["x-hotspare-upstream"] == "local"
+    assert "x-hotspare-degraded" not in raw.headers
 
 
 async def test_embeddings_are_never_another_models(upstream: FaultUpstream, local_url: str) -> None:

@@ -58,7 +58,6 @@ async def test_metrics_count_an_outage_that_clients_did_not_notice(
         (seen.value("hotspare_attempt_duration_seconds_count", upstream="cloud"), 2),
         (seen.value("hotspare_failovers_total", **to_local, reason="server_error"), 2),
         (seen.value("hotspare_failovers_total", **to_local, reason="breaker_open"), 2),
-        (seen.value("hotspare_degraded_requests_total", upstream="local", need="tools"), 4),
         (seen.value("hotspare_breaker_transitions_total", upstream="cloud", state="open"), 1),
         (seen.value("hotspare_breakers", upstream="cloud", state="open"), 1),
         (seen.value("hotspare_breakers", upstream="cloud", state="closed"), 0),

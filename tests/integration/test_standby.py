@@ -17,7 +17,7 @@ from proxy.telemetry.events import Phase
 from proxy.upstreams.local import ModelServer
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.upstream import FaultUpstream
-from tests.running import MODEL, QUESTION, TIMEOUTS, is_running, running_proxy
+from tests.running import MODEL, PATIENT, QUESTION, is_running, running_proxy
 
 pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.usefixtures("model_file")]
 
@@ -64,7 +64,7 @@ class Resting:
 @asynccontextmanager
 async def resting(upstream: FaultUpstream, standby: str) -> AsyncIterator[Resting]:
     config = f"""
-upstreams: [{{name: cloud, base_url: "{upstream.base_url}", api_key: k, {TIMEOUTS}, breaker: {{cooldown: 200ms}}}}]
+upstreams: [{{name: cloud, base_url: "{upstream.base_url}", api_key: k, {PATIENT}, breaker: {{cooldown: 200ms}}}}]
 local: {{standby: {standby}, context: 512}}
 limits: {{deadline: 40s, drain: 1s}}
 """
@@ -148,7 +148,7 @@ async def test_spare_at_rest_is_ready_and_says_so(upstream: FaultUpstream, sessi
 
 async def test_spare_that_cannot_run_is_told_at_once(upstream: FaultUpstream) -> None:
     config = f"""
-upstreams: [{{name: cloud, base_url: "{upstream.base_url}", api_key: k, {TIMEOUTS}}}]
+upstreams: [{{name: cloud, base_url: "{upstream.base_url}", api_key: k, {PATIENT}}}]
 local: {{standby: cold, model: ./no-such-file.gguf}}
 limits: {{deadline: 40s, drain: 1s}}
 """
@@ -167,7 +167,7 @@ async def test_system_prompt_that_came_often_is_read_before_it_is_needed(
 ) -> None:
     monkeypatch.setattr(sampler, "_EVERY_SECONDS", 0.0)
     config = f"""
-upstreams: [{{name: cloud, base_url: "{upstream.base_url}", api_key: k, {TIMEOUTS}}}]
+upstreams: [{{name: cloud, base_url: "{upstream.base_url}", api_key: k, {PATIENT}}}]
 local: {{context: 2048}}
 limits: {{deadline: 40s, drain: 1s}}
 """

@@ -98,6 +98,17 @@ async def test_model_that_cannot_be_had_is_a_clear_503_at_once() -> None:
     assert caught.value.response.headers["x-should-retry"] == "false"
 
 
+async def test_nobody_waits_for_a_model_server_that_ends_whenever_it_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    async with offline() as (hotspare, client):
+        await changed(hotspare, lambda it: bool(it.model_server and it.model_server.is_hopeless))
+        async with asyncio.timeout(20):  # half of the request's own time
+            with pytest.raises(InternalServerError, match="local: unavailable"):
+                await client.chat.completions.create(**QUESTION)
+
+
 async def test_model_server_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(sys, "executable", "/no/such/python")

@@ -16,7 +16,7 @@ from tests.fakes.behaviour import Behaviour
 from tests.fakes.upstream import FaultUpstream
 from tests.integration.fleet import RunningFleet, command, running_fleet
 from tests.integration.scrape import Scrape, is_idle, scrape, scrape_until
-from tests.running import QUESTION, ROOT, TIMEOUTS, alone, is_running
+from tests.running import PATIENT, QUESTION, ROOT, is_running, waited_for
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ ANSWERED = {"endpoint": "chat/completions", "result": "answered"}
 
 def before_local(cloud: FaultUpstream, local: FaultUpstream) -> str:
     return f"""
-upstreams: [{{name: cloud, base_url: "{cloud.base_url}", api_key: k, {TIMEOUTS}, breaker: {{cooldown: 1m}}}}]
+upstreams: [{{name: cloud, base_url: "{cloud.base_url}", api_key: k, {PATIENT}, breaker: {{cooldown: 1m}}}}]
 local: {{url: "{local.base_url}", served_model: stand-in}}
 limits: {{drain: 2s}}
 """
@@ -57,7 +57,7 @@ async def news_arrived(session: aiohttp.ClientSession, base_url: str) -> None:
 
 
 async def test_all_workers_answer_on_one_port(upstream: FaultUpstream, tmp_path: Path) -> None:
-    async with running_fleet(tmp_path, alone(upstream)) as fleet:
+    async with running_fleet(tmp_path, waited_for(upstream)) as fleet:
         assert await ask_afresh(fleet.base_url, 40) == [200] * 40
         await fleet.says("request", 40)
     assert {line["worker"] for line in fleet.said("request")} == {1, 2}
@@ -98,7 +98,7 @@ async def test_worker_that_comes_later_is_told_what_is_open(
 async def test_metrics_are_those_of_all_workers_also_of_dead_ones(
     upstream: FaultUpstream, session: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
-    async with running_fleet(tmp_path, alone(upstream)) as fleet:
+    async with running_fleet(tmp_path, waited_for(upstream)) as fleet:
         await ask_afresh(fleet.base_url, 20)
         before = await scrape_until(session, fleet.base_url, is_idle)
         os.kill(min(fleet.workers), signal.SIGKILL)
@@ -131,7 +131,7 @@ async def test_requests_in_flight_add_up(
 ) -> None:
     upstream.behaviour = Behaviour.SLOW_FIRST
     upstream.delay_seconds = 0.5
-    async with running_fleet(tmp_path, alone(upstream)) as fleet:
+    async with running_fleet(tmp_path, waited_for(upstream)) as fleet:
         asking = asyncio.create_task(ask_afresh(fleet.base_url, 10))
         await upstream.wait_for(lambda u: len(u.requests) == 10)
         during = await scrape(session, fleet.base_url)
@@ -141,7 +141,7 @@ async def test_requests_in_flight_add_up(
 
 async def test_scrape_does_not_wait_for_a_worker_that_hangs(upstream: FaultUpstream, tmp_path: Path) -> None:
     admin = f"127.0.0.1:{free_port()}"
-    config = f"{alone(upstream)}admin: {{listen: '{admin}'}}"
+    config = f"{waited_for(upstream)}admin: {{listen: '{admin}'}}"
     async with running_fleet(tmp_path, config) as fleet, aiohttp.ClientSession() as session:
         await ask_afresh(fleet.base_url, 20)
         await scrape_until(session, f"http://{admin}", is_idle)
@@ -154,7 +154,7 @@ async def test_scrape_does_not_wait_for_a_worker_that_hangs(upstream: FaultUpstr
 
 async def test_pages_with_an_address_of_their_own_are_the_fleets(upstream: FaultUpstream, tmp_path: Path) -> None:
     admin = f"127.0.0.1:{free_port()}"
-    config = f"{alone(upstream)}admin: {{listen: '{admin}'}}"
+    config = f"{waited_for(upstream)}admin: {{listen: '{admin}'}}"
     async with running_fleet(tmp_path, config) as fleet, aiohttp.ClientSession() as session:
         assert await ask_afresh(fleet.base_url, 3) == [200] * 3
         async with session.get(f"http://{admin}/readyz") as answer:
@@ -170,7 +170,7 @@ def free_port() -> int:
 
 
 async def test_killed_worker_comes_back_and_no_later_request_is_lost(upstream: FaultUpstream, tmp_path: Path) -> None:
-    async with running_fleet(tmp_path, alone(upstream)) as fleet:
+    async with running_fleet(tmp_path, waited_for(upstream)) as fleet:
         before = fleet.workers
         os.kill(min(before), signal.SIGKILL)
         statuses = await ask_afresh(fleet.base_url, 40)
@@ -185,7 +185,7 @@ async def test_killed_worker_comes_back_and_no_later_request_is_lost(upstream: F
 async def test_connections_wait_for_the_successor_when_all_workers_are_dead(
     upstream: FaultUpstream, tmp_path: Path
 ) -> None:
-    async with running_fleet(tmp_path, alone(upstream)) as fleet:
+    async with running_fleet(tmp_path, waited_for(upstream)) as fleet:
         for pid in fleet.workers:
             os.kill(pid, signal.SIGKILL)
         assert await ask_afresh(fleet.base_url, 20) == [200] * 20
@@ -194,7 +194,7 @@ async def test_connections_wait_for_the_successor_when_all_workers_are_dead(
 async def test_workers_are_replaced_under_load_without_a_failed_request(
     upstream: FaultUpstream, tmp_path: Path
 ) -> None:
-    async with running_fleet(tmp_path, alone(upstream)) as fleet:
+    async with running_fleet(tmp_path, waited_for(upstream)) as fleet:
         before = fleet.workers
         replaced = asyncio.create_task(fleet.says("worker ended", 2))
 
@@ -217,7 +217,7 @@ async def test_workers_are_replaced_under_load_without_a_failed_request(
 
 async def test_stream_under_way_ends_well_while_its_worker_is_replaced(upstream: FaultUpstream, tmp_path: Path) -> None:
     upstream.gap_seconds = 0.3
-    async with running_fleet(tmp_path, alone(upstream)) as fleet, aiohttp.ClientSession() as session:
+    async with running_fleet(tmp_path, waited_for(upstream)) as fleet, aiohttp.ClientSession() as session:
         async with session.post(f"{fleet.base_url}/chat/completions", json={**QUESTION, "stream": True}) as answer:
             first = await answer.content.readline()
             fleet.process.send_signal(signal.SIGHUP)
@@ -228,7 +228,7 @@ async def test_stream_under_way_ends_well_while_its_worker_is_replaced(upstream:
 
 
 async def test_replaced_workers_go_by_the_new_configuration(upstream: FaultUpstream, tmp_path: Path) -> None:
-    async with running_fleet(tmp_path, alone(upstream)) as fleet, FaultUpstream() as other:
+    async with running_fleet(tmp_path, waited_for(upstream)) as fleet, FaultUpstream() as other:
         text = fleet.config.read_text()
         fleet.config.write_text(text.replace(upstream.base_url, other.base_url).replace("workers: 2", "workers: 3"))
         fleet.process.send_signal(signal.SIGHUP)
@@ -241,7 +241,7 @@ async def test_replaced_workers_go_by_the_new_configuration(upstream: FaultUpstr
 
 
 async def test_invalid_configuration_changes_nothing(upstream: FaultUpstream, tmp_path: Path) -> None:
-    async with running_fleet(tmp_path, alone(upstream)) as fleet:
+    async with running_fleet(tmp_path, waited_for(upstream)) as fleet:
         before = fleet.workers
         fleet.config.write_text("upstreams: [{name: cloud, base_url: nowhere}]")
         fleet.process.send_signal(signal.SIGHUP)
@@ -254,7 +254,7 @@ async def test_invalid_configuration_changes_nothing(upstream: FaultUpstream, tm
 
 async def test_sigterm_finishes_running_streams_and_exits_0(upstream: FaultUpstream, tmp_path: Path) -> None:
     upstream.gap_seconds = 0.1
-    async with running_fleet(tmp_path, alone(upstream)) as fleet, aiohttp.ClientSession() as session:
+    async with running_fleet(tmp_path, waited_for(upstream)) as fleet, aiohttp.ClientSession() as session:
         async with session.post(f"{fleet.base_url}/chat/completions", json={**QUESTION, "stream": True}) as answer:
             first = await answer.content.readline()
             fleet.process.send_signal(signal.SIGTERM)
@@ -267,8 +267,8 @@ async def test_sigterm_finishes_running_streams_and_exits_0(upstream: FaultUpstr
 
 async def test_second_signal_ends_all_at_once(upstream: FaultUpstream, tmp_path: Path) -> None:
     upstream.behaviour = Behaviour.HANG
-    config = alone(upstream).replace("deadline: 2s, drain: 1s", "deadline: 60s, drain: 60s")
-    async with running_fleet(tmp_path, config.replace("first_content: 700ms", "first_content: 60s")) as fleet:
+    config = waited_for(upstream).replace("drain: 10s", "drain: 60s")
+    async with running_fleet(tmp_path, config) as fleet:
         workers = fleet.workers
         asking = asyncio.create_task(ask_afresh(fleet.base_url, 2))
         await upstream.wait_for(lambda u: len(u.requests) == 2)
@@ -282,7 +282,7 @@ async def test_second_signal_ends_all_at_once(upstream: FaultUpstream, tmp_path:
 
 
 async def test_kill_9_of_the_parent_leaves_nobody_behind(upstream: FaultUpstream, tmp_path: Path) -> None:
-    async with running_fleet(tmp_path, alone(upstream)) as fleet:
+    async with running_fleet(tmp_path, waited_for(upstream)) as fleet:
         workers = fleet.workers
         fleet.process.kill()
         await gone(workers)
@@ -290,7 +290,7 @@ async def test_kill_9_of_the_parent_leaves_nobody_behind(upstream: FaultUpstream
 
 
 async def test_one_process_is_not_replaced_and_says_so(upstream: FaultUpstream, tmp_path: Path) -> None:
-    async with running_fleet(tmp_path, alone(upstream), workers=1) as fleet:
+    async with running_fleet(tmp_path, waited_for(upstream), workers=1) as fleet:
         fleet.process.send_signal(signal.SIGHUP)
         await fleet.says("SIGHUP changes nothing")
         assert await ask_afresh(fleet.base_url, 3) == [200] * 3
@@ -301,13 +301,13 @@ async def test_one_process_is_not_replaced_and_says_so(upstream: FaultUpstream, 
 async def test_every_process_may_open_as_many_descriptors_as_it_is_allowed_to(
     workers: int, upstream: FaultUpstream, tmp_path: Path
 ) -> None:
-    async with running_fleet(tmp_path, alone(upstream), workers) as fleet:
+    async with running_fleet(tmp_path, waited_for(upstream), workers) as fleet:
         limits = [resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in {fleet.process.pid, *fleet.workers}]
     assert all(soft == hard for soft, hard in limits)
 
 
 async def test_second_fleet_does_not_take_a_share_of_the_port(upstream: FaultUpstream, tmp_path: Path) -> None:
-    async with running_fleet(tmp_path, alone(upstream)) as fleet:
+    async with running_fleet(tmp_path, waited_for(upstream)) as fleet:
         port = fleet.base_url.removesuffix("/v1").rpartition(":")[2]
         text = fleet.config.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}")
         fleet.config.write_text(text)
@@ -341,7 +341,7 @@ async def test_spare_that_all_workers_share_is_woken_and_primed_by_any(
     upstream: FaultUpstream, session: aiohttp.ClientSession, tmp_path: Path, model_file: Path
 ) -> None:
     config = f"""
-upstreams: [{{name: cloud, base_url: "{upstream.base_url}", api_key: k, {TIMEOUTS}}}]
+upstreams: [{{name: cloud, base_url: "{upstream.base_url}", api_key: k, {PATIENT}}}]
 local: {{standby: cold, context: 512, pull: false}}
 limits: {{drain: 2s}}
 """

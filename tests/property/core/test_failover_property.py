@@ -46,6 +46,7 @@ class Trace:
     machine: Failover
     begun: list[tuple[Start, float]] = field(default_factory=list)
     exchanges: list[Start] = field(default_factory=list)
+    refused: list[Start] = field(default_factory=list)
     last: Fact | None = None
     end: Action | None = None
     is_committed: bool = False
@@ -64,7 +65,8 @@ class Trace:
         return self
 
     def perform(self, start: Start, fact: Fact) -> Action:
-        if fact.is_refused and not start.is_forced:
+        if fact.is_refused:
+            self.refused.append(start)
             return self.machine.refused(Refusal(self.now + fact.seconds), self.now)
         self.exchanges.append(start)
         self.now += fact.seconds
@@ -145,6 +147,7 @@ def test_there_is_one_attempt_for_each_one_repeat_and_one_panic_at_most(trace: T
     unforced = [start.candidate for start in trace.exchanges if not start.is_forced]
     clouds = [candidate for candidate in unforced if not candidate.is_local]
     assert len(forced) <= 1
+    assert len({start.candidate for start in trace.refused}) * 2 >= len(trace.refused), "and forced once each"
     assert len(clouds) == len(set(clouds))
     assert len(unforced) <= len(set(unforced)) + 1
     assert trace.machine.attempts == len(trace.exchanges)
@@ -178,5 +181,9 @@ def test_giving_up_accounts_for_everybody(trace: Trace) -> None:
 @given(TRACES)
 def test_answer_comes_with_a_reason_for_every_start_before_it(trace: Trace) -> None:
     tried = iter([each.upstream for each in trace.machine.tried])
-    passed_over = [start.candidate.upstream for start, _ in trace.begun[:-1]]
+    passed_over = [
+        start.candidate.upstream
+        for start, _ in trace.begun[:-1]
+        if not (start.is_forced and start in trace.refused)  # it was named when it was refused first
+    ]
     assert all(upstream in tried for upstream in passed_over), "in the same order"

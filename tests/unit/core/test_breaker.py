@@ -38,6 +38,9 @@ class Script:
     def probe(self) -> Permit:
         return granted(self.ask_as_prober())
 
+    def force(self) -> Permit:
+        return granted(self.breaker.force(self.now))
+
     def end(self, permit: Permit, kind: Kind, retry_after_seconds: float | None = None) -> Transition | None:
         outcome = Outcome(kind, retry_after_seconds=retry_after_seconds)
         return self.breaker.report(permit, outcome, self.now)
@@ -470,9 +473,76 @@ def test_result_of_the_ramp_still_counts_when_it_is_over() -> None:
 
 def test_forced_request_counts_on_the_way_back_only() -> None:
     script = ramping()
-    script.end(script.breaker.force(), Kind.RESET)
+    script.end(script.force(), Kind.RESET)
     assert script.state is State.OPEN
-    assert script.breaker.force() is UNCOUNTED
+    for kind in (Kind.OK, Kind.OK, Kind.OK):
+        script.end(script.force(), kind)
+    assert script.state is State.OPEN
+
+
+# Forced
+
+
+def silent(kind: Kind = Kind.FIRST_CONTENT_TIMEOUT) -> Script:
+    """Open, because it did not answer."""
+    return Script().requests(Kind.RESET, Kind.RESET, kind)
+
+
+def test_upstream_that_fails_at_once_is_forced_by_everybody() -> None:
+    script = Script().trips()
+    assert all(isinstance(script.breaker.force(script.now), Permit) for _ in range(9))
+
+
+@pytest.mark.parametrize("kind", [Kind.CONNECT_TIMEOUT, Kind.FIRST_CONTENT_TIMEOUT, Kind.DEADLINE, Kind.SLOW], ids=str)
+def test_upstream_that_is_silent_is_forced_by_one_at_a_time(kind: Kind) -> None:
+    script = silent(kind)
+    first = script.force()
+    assert script.breaker.force(script.now) == Refusal(script.now + 10)
+    script.end(first, kind)
+    assert isinstance(script.breaker.force(script.now), Permit)
+
+
+@pytest.mark.parametrize("kind", [Kind.OK, Kind.CALLER_ERROR, Kind.SERVER_ERROR], ids=str)
+def test_silence_is_over_when_one_that_was_forced_has_an_answer(kind: Kind) -> None:
+    script = silent()
+    script.end(script.force(), kind)
+    assert all(isinstance(script.breaker.force(script.now), Permit) for _ in range(9))
+
+
+def test_silence_is_over_at_the_first_content() -> None:
+    script = silent()
+    script.breaker.first_content(script.force(), script.now)
+    assert all(isinstance(script.breaker.force(script.now), Permit) for _ in range(9))
+
+
+def test_client_that_leaves_has_learnt_nothing_of_a_silence() -> None:
+    script = silent()
+    script.end(script.force(), Kind.CLIENT_GONE)
+    script.force()
+    assert isinstance(script.breaker.force(script.now), Refusal)
+
+
+def test_silence_that_begins_while_it_is_open_is_noticed() -> None:
+    script = Script().trips()
+    script.end(script.force(), Kind.FIRST_CONTENT_TIMEOUT)
+    script.force()
+    assert isinstance(script.breaker.force(script.now), Refusal)
+
+
+def test_silent_upstream_that_is_being_probed_is_not_forced() -> None:
+    script = silent().wait(10)
+    script.permit()
+    assert isinstance(script.breaker.force(script.now), Refusal)
+
+
+def test_forced_request_that_ends_after_the_probe_has_begun_leaves_the_probe_alone() -> None:
+    script = silent()
+    forced = script.force()
+    probe = script.wait(10).permit()
+    script.end(forced, Kind.FIRST_CONTENT_TIMEOUT)
+    assert isinstance(script.ask(), Refusal), "the probe is out"
+    script.end(probe, Kind.OK)
+    assert isinstance(script.ask(), Permit)
 
 
 # Pauses

@@ -5,7 +5,21 @@ import math
 
 import pytest
 
-from proxy.core.action import Action, BreakOff, Commit, Finish, GiveUp, Promote, Start, Timeouts, Tried, Wait, learnt
+from proxy.core.action import (
+    LOOK_SECONDS,
+    Action,
+    BreakOff,
+    Commit,
+    Finish,
+    GiveUp,
+    Promote,
+    Start,
+    Timeouts,
+    Tried,
+    Wait,
+    learnt,
+    reconsidered,
+)
 from proxy.core.breaker import Refusal
 from proxy.core.candidates import Candidate
 from proxy.core.failover import DEFAULT_RETRY_AFTER_SECONDS, Failover, Opening
@@ -227,6 +241,16 @@ def test_panic_comes_once() -> None:
     assert [tried.kind for tried in script.give_up.tried] == [Kind.BREAKER_OPEN, Kind.BREAKER_OPEN, Kind.RESET]
 
 
+def test_next_best_is_forced_when_even_that_is_refused() -> None:
+    script = Script(ACME, ZEUS).refused().refused().refused()
+    assert (script.start.candidate, script.start.is_forced) == (ZEUS, True)
+
+
+def test_nobody_is_left_when_nobody_can_be_forced() -> None:
+    script = Script(ACME, LOCAL).refused().ends(Kind.UNAVAILABLE).refused(for_seconds=7)
+    assert script.give_up == GiveUp((Tried("acme", Kind.BREAKER_OPEN), Tried("local", Kind.UNAVAILABLE)), 7)
+
+
 def test_forced_attempt_can_answer() -> None:
     assert Script(ACME).refused().content().ends(Kind.OK).action == Finish()
 
@@ -332,12 +356,17 @@ def hedging(*candidates: Candidate, is_stream: bool = True) -> Script:
     return Script(*candidates, is_stream=is_stream, hedges=True)
 
 
-@pytest.mark.parametrize(("is_stream", "hedge_after"), [(True, 2.5), (False, 67.5)])
-def test_silence_is_odd_after_a_quarter_of_a_streams_limit_and_a_quarter_before_the_end(
+@pytest.mark.parametrize(("is_stream", "hedge_after"), [(True, 2.5), (False, 5)])
+def test_silence_is_odd_after_a_quarter_of_a_streams_limit_and_looked_at_where_nothing_is_streamed(
     is_stream: bool, hedge_after: float
 ) -> None:
     start = hedging(ACME, LOCAL, is_stream=is_stream).start
     assert (start.hedge_at - 500, start.yield_at) == (hedge_after, math.inf)
+
+
+def test_understudy_has_a_quarter_of_the_time_however_little_there_is() -> None:
+    start = Script(ACME, LOCAL, is_stream=False, deadline_seconds=6, reserve_seconds=2, hedges=True).start
+    assert start.hedge_at - 500 == 3
 
 
 @pytest.mark.parametrize("candidates", [(ACME,), (ACME, ZEUS), (LOCAL,)], ids=str)
@@ -423,6 +452,46 @@ def test_stream_that_breaks_after_an_understudy_was_dropped_goes_on_with_the_loc
     assert (script.start.candidate, script.start.is_resuming) == (RESUMING_LOCAL, True)
 
 
+def repeated(script: Script, *, is_local_ready: bool) -> Start:
+    """A lone 503, which is asked again 0.3 s later."""
+    outcome = Outcome(Kind.SERVER_ERROR, 503)
+    action = script.machine.ended(outcome, script.now, retry_after_seconds=0.3, is_local_ready=is_local_ready)
+    assert isinstance(action, Start)
+    return action
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_local_model_that_is_ready_begins_while_a_second_try_waits(is_stream: bool) -> None:
+    script = hedging(ACME, LOCAL, is_stream=is_stream)
+    start = learnt(repeated(script, is_local_ready=True), 8.0 if is_stream else None, is_suspect=True)
+    assert (start.candidate, start.begin_at, start.hedge_at) == (ACME, script.now + 0.3, script.now)
+
+
+def test_local_model_that_is_not_ready_does_not_begin_before_the_second_try() -> None:
+    start = repeated(hedging(ACME, LOCAL), is_local_ready=False)
+    assert start.hedge_at > start.begin_at
+
+
+def test_local_model_does_not_get_ahead_of_a_second_cloud() -> None:
+    start = repeated(hedging(ACME, ZEUS, LOCAL), is_local_ready=True)
+    assert start.hedge_at > start.begin_at
+
+
+def test_second_failure_costs_no_more_than_the_pause() -> None:
+    script = hedging(ACME, LOCAL)
+    repeated(script, is_local_ready=True)
+    script.action = script.machine.overdue(script.now)
+    assert script.start.is_hedge
+    assert script.hedge_shows().wait(0.3).ends(Kind.SERVER_ERROR, 503).action == Promote()
+
+
+def test_second_try_that_answers_is_preferred() -> None:
+    script = hedging(ACME, LOCAL)
+    repeated(script, is_local_ready=True)
+    script.machine.overdue(script.now)
+    assert script.hedge_shows().wait(0.3).content().ends(Kind.OK).action == Finish()
+
+
 # ---- what was learnt of an upstream
 
 
@@ -441,6 +510,25 @@ def test_suspect_upstream_gets_its_understudy_at_once(is_stream: bool, yield_at:
     start = hedging(ACME, LOCAL, is_stream=is_stream).start
     now = learnt(start, None, is_suspect=True)
     assert (now.hedge_at, now.limit_at, now.yield_at) == (500, start.limit_at, yield_at)
+
+
+@pytest.mark.parametrize(("usual_seconds", "hedge_after"), [(None, 67.5), (1.0, 5), (10.0, 20), (600.0, 67.5)])
+def test_unstreamed_answer_is_late_after_twice_the_usual_time(usual_seconds: float | None, hedge_after: float) -> None:
+    start = hedging(ACME, LOCAL, is_stream=False).start
+    again = reconsidered(start, usual_seconds, 505.0, is_suspect=False)
+    assert (again.hedge_at - 500, again.yield_at - 505) == (hedge_after, LOOK_SECONDS)
+
+
+@pytest.mark.parametrize(("usual_seconds", "yield_after"), [(None, 30), (1.0, 5), (5.0, 20), (600.0, 30)])
+def test_suspect_upstream_has_four_times_the_usual_time(usual_seconds: float | None, yield_after: float) -> None:
+    start = hedging(ACME, LOCAL, is_stream=False).start
+    again = reconsidered(start, usual_seconds, 505.0, is_suspect=True)
+    assert (again.hedge_at - 500, again.yield_at - 500) == (0, yield_after)
+
+
+def test_understudy_of_a_second_try_is_not_put_off() -> None:
+    start = repeated(hedging(ACME, LOCAL, is_stream=False), is_local_ready=True)
+    assert reconsidered(start, None, 500.0, is_suspect=True).hedge_at == 500.0
 
 
 def test_nobody_stands_in_where_nobody_can() -> None:

@@ -111,20 +111,29 @@ def test_what_very_long_prompts_take_teaches_nothing() -> None:
     ask(seen, "gpt-4o")
     for _ in range(20):
         seen.learn(key, 9.0, NOW, is_long=True)
-    assert seen.usual_seconds(key, NOW) is None
+    assert seen.limit_seconds(key, NOW, is_long=False) == 10
 
 
 def test_model_that_thinks_is_given_time_before_it_was_ever_asked() -> None:
     assert learns().limit_seconds(Key("cloud", "gpt-5"), NOW, is_long=False) == 30
 
 
-def test_limit_that_is_fixed_is_not_learnt_but_what_is_usual_is() -> None:
+def test_limit_that_is_fixed_is_not_learnt() -> None:
     seen, key = learns(is_limit_learnt=False), Key("cloud", "gpt-4o")
     ask(seen, "gpt-4o")
     for _ in range(20):
         seen.learn(key, 2.0, NOW, is_long=False)
     assert seen.limit_seconds(key, NOW, is_long=False) is None
-    assert seen.usual_seconds(key, NOW) == pytest.approx(2.0, rel=0.1)
+
+
+def test_time_of_whole_answers_is_learnt_for_each_model() -> None:
+    seen, key = learns(is_limit_learnt=False), Key("cloud", "gpt-4o")
+    for model in ("gpt-4o", "gpt-4o-mini"):
+        ask(seen, model)
+    for _ in range(20):
+        seen.learn_answer(key, 8.0, None, NOW)
+    assert seen.usual_answer_seconds(key, None, NOW) == pytest.approx(8.0, rel=0.1)
+    assert seen.usual_answer_seconds(Key("cloud", "gpt-4o-mini"), None, NOW) is None
 
 
 def test_local_model_has_no_limit_to_learn() -> None:

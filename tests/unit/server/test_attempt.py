@@ -10,6 +10,7 @@ from proxy.core.candidates import Candidate
 from proxy.core.health import Key
 from proxy.core.outcome import Kind, Outcome
 from proxy.errors import RequestInvalid
+from proxy.server.answer import Unjoinable
 from proxy.server.attempt import Attempt, Facilities, Question
 from proxy.server.journal import Budget
 from proxy.upstreams.upstream import Identity
@@ -46,6 +47,7 @@ class Trial:
         body: bytes = b'{"model":"gpt-5"}',
     ) -> None:
         self.heard: list[tuple[object, ...]] = []
+        self.unfit = b""
         self.clock = FakeClock()
         self.deadlines = FakeDeadlines(self.clock)
         self.upstream = FakeUpstream(identity, gate=gate)
@@ -72,6 +74,8 @@ class Trial:
         self.heard.append(("content", held))
 
     def block(self, data: bytes) -> None:
+        if data == self.unfit:
+            raise Unjoinable(Outcome(Kind.BAD_ANSWER, 200))
         self.heard.append(("block", data))
 
     def ended(self, attempt: Attempt, outcome: Outcome, body: bytes | None) -> None:
@@ -194,6 +198,13 @@ def test_stream_that_breaks_after_its_finish_is_well() -> None:
     trial, dispatch = streaming(TEXT, STOP)
     dispatch.fail(Outcome(Kind.CUT, 200))
     assert trial.outcome.kind is Kind.OK
+
+
+def test_stream_whose_finish_does_not_fit_is_not_well() -> None:
+    trial, dispatch = streaming(TEXT)
+    trial.unfit = STOP
+    dispatch.send(STOP)
+    assert trial.outcome.kind is Kind.BAD_ANSWER
 
 
 def test_keep_alives_behind_the_finish_do_not_hide_it() -> None:

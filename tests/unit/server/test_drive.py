@@ -16,6 +16,7 @@ from proxy.core.candidates import Candidate, Need, Plan, Prefill
 from proxy.core.failover import Opening
 from proxy.core.health import Health, HealthPolicy, Key
 from proxy.core.outcome import Kind, Outcome
+from proxy.core.patience import UNLEARNT_SECONDS
 from proxy.server.account import CLIENT_GONE, Account
 from proxy.server.attempt import Facilities, Question
 from proxy.server.drive import Drive, Means
@@ -89,6 +90,7 @@ class Trip:
         is_probed: bool = True,
         prefills: Mapping[str, Prefill] = MappingProxyType({}),
         hedges: bool = False,
+        is_limit_learnt: bool = False,
         on_end: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.clock = FakeClock()
@@ -104,7 +106,8 @@ class Trip:
             )
             for name in names
         }
-        health = Health({name: HealthPolicy(BreakerSettings(), is_probed) for name in names if name != "local"})
+        policy = HealthPolicy(BreakerSettings(), is_probed, is_limit_learnt, reasoning_models=())
+        health = Health(dict.fromkeys([name for name in names if name != "local"], policy))
         self.pool = CountingPool(self.upstreams, health, self.clock, self.events.append)
         self.account = Account("req-1", Endpoint.CHAT, "POST", self.clock.now, "billing")
         candidates = tuple(
@@ -293,6 +296,31 @@ async def test_it_is_asked_again_once() -> None:
     assert trip.fields["x-hotspare-reason"] == "acme: server_error 503; acme: server_error 503"
 
 
+async def test_local_model_begins_while_a_second_try_waits() -> None:
+    trip = Trip(names=("acme", "local"), hedges=True)
+    trip.drive.begin()
+    first = trip.at("acme")
+    first.answer(b"busy", status=503)
+    trip.deadlines.advance(0.0)
+    trip.at("local").answer(ANSWER)
+    assert (trip.at("acme") is first, trip.client.writes) == (True, [])
+    async with asyncio.timeout(10):
+        while trip.at("acme") is first:
+            await turn()
+    trip.at("acme").answer(b"busy", status=503)
+    assert (trip.body, trip.fields["x-hotspare-upstream"]) == (ANSWER, "local")
+
+
+async def test_local_model_that_is_not_ready_is_not_asked_while_a_second_try_waits() -> None:
+    trip = Trip(names=("acme", "local"), hedges=True, gate=FakeGate(is_open=False))
+    trip.drive.begin()
+    first = trip.at("acme")
+    first.answer(b"busy", status=503)
+    trip.deadlines.advance(0.0)
+    assert trip.account.attempts == 2, "the second try, which waits, and no understudy"
+    trip.drive.client_gone()
+
+
 def test_upstream_that_has_failed_before_is_not_asked_again() -> None:
     trip = Trip()
     trip.pool.adopt_failure(KEY, "chat/completions")
@@ -336,6 +364,18 @@ def test_upstream_whose_breaker_is_open_is_asked_where_there_is_nobody_else() ->
     trip.drive.begin()
     trip.at("acme").answer(ANSWER)
     assert (trip.status, trip.pool.states()["acme"][State.OPEN]) == (200, 1)
+
+
+def test_one_request_waits_for_a_silent_upstream_where_there_is_nobody_else_and_the_others_are_told() -> None:
+    trip = Trip(is_stream=True, names=("acme",))
+    for kind in (Kind.RESET, Kind.RESET, Kind.FIRST_CONTENT_TIMEOUT):
+        permit = trip.pool.acquire(KEY, "chat/completions")
+        assert isinstance(permit, Permit)
+        trip.pool.report(KEY, permit, Outcome(kind))
+    assert isinstance(trip.pool.acquire(KEY, "chat/completions", is_forced=True), Permit), "somebody waits"
+    trip.drive.begin()
+    assert (trip.status, trip.fields["retry-after"]) == (503, "10")
+    assert trip.upstreams["acme"].transport.dispatched == []
 
 
 # ---- streams
@@ -647,13 +687,86 @@ def test_mistake_of_ours_in_the_understudy_is_told_and_not_the_clients_loss(monk
 
 
 def test_first_contents_are_learnt_from() -> None:
-    trip = begun(is_stream=True)
+    trip = Trip(is_stream=True, is_limit_learnt=True)
+    trip.drive.begin()
     for _ in range(19):
-        trip.pool.learn(KEY, 3.0, 100)
-    assert trip.pool.usual_seconds(KEY) is None, "one too few"
+        trip.pool.learn(KEY, 9.0, 100)
+    assert trip.pool.limit_seconds(KEY, 100) == UNLEARNT_SECONDS, "one too few"
     trip.streams("acme", TEXT, STOP, DONE).end()
     trip.clock.now += 10
-    assert trip.pool.usual_seconds(KEY) is not None
+    assert trip.pool.limit_seconds(KEY, 100) == pytest.approx(36.0, rel=0.1)
+
+
+def test_whole_answers_are_learnt_from() -> None:
+    trip = Trip(names=("acme", "local"))
+    trip.drive.begin()
+    for _ in range(19):
+        trip.pool.learn_answer(KEY, 4.0, b"{}")
+    trip.clock.now += 4.0
+    trip.at("acme").answer(ANSWER)
+    trip.clock.now += 10
+    assert trip.pool.usual_answer_seconds(KEY, b"{}") == pytest.approx(4.0, rel=0.1)
+
+
+def late_for(seconds: float, *, usual_seconds: float | None = None, hedges: bool = True) -> Trip:
+    """An unstreamed request that has waited for so long, looked at every second."""
+    trip = Trip(names=("acme", "local"), hedges=hedges)
+    trip.drive.begin()
+    for _ in range(20 if usual_seconds else 0):
+        trip.pool.learn_answer(KEY, usual_seconds or 0.0, b"{}")
+    wait(trip, seconds)
+    return trip
+
+
+def wait(trip: Trip, seconds: float) -> None:
+    for _ in range(int(seconds)):
+        trip.deadlines.advance(1.0)
+
+
+def has_understudy(trip: Trip) -> bool:
+    return bool(trip.upstreams["local"].transport.dispatched)
+
+
+@pytest.mark.parametrize(("usual_seconds", "late_after"), [(4.0, 8), (0.5, 5), (60.0, 30), (None, 30)])
+def test_unstreamed_answer_has_an_understudy_when_it_is_later_than_such_answers_are(
+    usual_seconds: float | None, late_after: int
+) -> None:
+    assert not has_understudy(late_for(late_after - 1, usual_seconds=usual_seconds))
+    assert has_understudy(late_for(late_after + 1, usual_seconds=usual_seconds))
+
+
+def test_late_answer_of_an_upstream_that_is_well_is_waited_for() -> None:
+    trip = late_for(39, usual_seconds=1.0)
+    trip.at("local").answer(ANSWER)
+    assert trip.client.writes == []
+    trip.at("acme").answer(b'{"choices":[]}')
+    assert trip.fields["x-hotspare-upstream"] == "acme"
+
+
+def test_late_answer_of_an_upstream_that_becomes_suspect_yields() -> None:
+    trip = late_for(20, usual_seconds=2.0)
+    trip.at("local").answer(ANSWER)
+    trip.pool.adopt_failure(KEY, "chat/completions")
+    wait(trip, 6)
+    assert (trip.body, trip.fields["x-hotspare-reason"]) == (ANSWER, "acme: slow")
+
+
+@pytest.mark.parametrize(("usual_seconds", "late_after"), [(2.0, 9), (0.1, 6), (None, 31)])
+def test_unstreamed_answer_of_a_suspect_upstream_yields_when_it_is_far_later_than_such_answers_are(
+    usual_seconds: float | None, late_after: int
+) -> None:
+    trip = Trip(names=("acme", "local"), hedges=True)
+    trip.pool.acquire(KEY, "chat/completions")
+    for _ in range(20 if usual_seconds else 0):
+        trip.pool.learn_answer(KEY, usual_seconds or 0.0, b"{}")
+    trip.pool.adopt_failure(KEY, "chat/completions")
+    trip.drive.begin()
+    trip.deadlines.advance(0.05)
+    trip.at("local").answer(ANSWER)
+    wait(trip, late_after - 2)
+    assert trip.client.writes == []
+    wait(trip, 2)
+    assert (trip.body, trip.fields["x-hotspare-reason"]) == (ANSWER, "acme: slow")
 
 
 def test_suspect_upstream_has_an_understudy_at_once() -> None:

@@ -65,6 +65,24 @@ async def test_nobody_waits_for_what_takes_too_long_to_come(message: dict[str, A
     assert not await Child(message).server.wait(3600.0)
 
 
+async def test_nobody_waits_for_a_child_that_ends_again_and_again_before_it_is_ready() -> None:
+    child = Child(phase("loading"))
+    for _ in range(2):
+        child.server._judge_exit(-9)
+    assert not child.server.is_hopeless, "it may have met a moment without memory"
+    child.server._judge_exit(-9)
+    assert not await child.server.wait(3600.0)
+    child.say(READY)
+    assert await child.is_open()
+
+
+def test_child_that_ends_after_it_was_ready_is_worth_waiting_for() -> None:
+    child = Child(READY)
+    for _ in range(9):
+        child.server._judge_exit(-9)
+    assert not child.server.is_hopeless
+
+
 async def test_facts_are_kept_as_the_child_told_them() -> None:
     child = Child(READY)
     assert child.server.facts == {"model": "smollm2", "context": 8192}

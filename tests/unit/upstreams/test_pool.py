@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from proxy.core.answer_time import LESSON_SECONDS
 from proxy.core.breaker import UNCOUNTED, BreakerSettings, Permit, Refusal, State
 from proxy.core.health import Health, HealthPolicy, Key
 from proxy.core.outcome import Kind, Outcome
@@ -42,7 +43,7 @@ def test_refused_start_is_let_through_when_it_is_forced() -> None:
     watch = Watch()
     watch.fails()
     assert isinstance(watch.pool.acquire(KEY, "completions"), Refusal)
-    assert watch.pool.acquire(KEY, "completions", is_forced=True) is UNCOUNTED
+    assert isinstance(watch.pool.acquire(KEY, "completions", is_forced=True), Permit)
 
 
 def test_conversation_waits_for_its_share_to_come_back() -> None:
@@ -89,13 +90,33 @@ def test_clients_that_give_up_waiting_make_suspect() -> None:
     assert watch.events == [UpstreamSuspected("acme", "gpt-5", Doubt.IMPATIENCE)]
 
 
+def test_whole_answers_are_learnt_from_one_at_a_time() -> None:
+    watch = Watch()
+    watch.pool.acquire(KEY, "chat/completions")
+    assert watch.pool.lesson_at < watch.clock.now
+    for _ in range(20):
+        watch.pool.learn_answer(KEY, 4.0, b'{"max_tokens":40}')
+    assert watch.pool.lesson_at == watch.clock.now + LESSON_SECONDS
+    assert watch.pool.usual_answer_seconds(KEY, b'{"max_tokens":50}') == pytest.approx(12.0, rel=0.1), "it thinks"
+    assert watch.pool.usual_answer_seconds(KEY, b"{}") is None
+
+
+def test_answers_to_very_long_prompts_are_neither_learnt_from_nor_foretold() -> None:
+    watch, long = Watch(), b'{"prompt":"%b"}' % (b"a" * 60_000)
+    watch.pool.acquire(KEY, "chat/completions")
+    for body in (b"{}", long):
+        for _ in range(20):
+            watch.pool.learn_answer(KEY, 4.0 if body is not long else 40.0, body)
+    assert watch.pool.usual_answer_seconds(KEY, b"{}") == pytest.approx(12.0, rel=0.1)
+    assert watch.pool.usual_answer_seconds(KEY, long) is None
+
+
 def test_limit_is_learnt_from_streams_whose_prompts_are_not_very_long() -> None:
     watch = Watch()
     watch.pool.acquire(KEY, "chat/completions")
     for _ in range(20):
         watch.pool.learn(KEY, 2.0, 1_000)
         watch.pool.learn(KEY, 50.0, 1_000_000)
-    assert watch.pool.usual_seconds(KEY) == pytest.approx(2.0, rel=0.1)
     limits = [watch.pool.limit_seconds(KEY, size) for size in (1_000, 1_000_000)]
     assert limits == [pytest.approx(24.0, rel=0.1), pytest.approx(24.0, rel=0.1)]
     assert watch.pool.limit_seconds(Key("local", "smollm2"), 1_000) is None

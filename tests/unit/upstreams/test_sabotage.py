@@ -1,5 +1,6 @@
 """What a drill lets an attempt hear, in every shape."""
 
+import asyncio
 import random
 from collections.abc import Callable
 from typing import cast
@@ -11,6 +12,7 @@ from proxy.core.outcome import Kind, Outcome
 from proxy.upstreams.dispatch import Dispatch
 from proxy.upstreams.failure import AttemptFailed
 from proxy.upstreams.sabotage import Saboteur
+from proxy.upstreams.slowness import Slowness
 from proxy.upstreams.upstream import Identity
 from proxy.wire.http1 import ResponseHead
 from tests.unit.stand_ins import EVENT_STREAM, FakeClock, FakeDispatch, FakeUpstream, call, response_head, turn
@@ -39,7 +41,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.statuses: list[int] = []
-        self.text = b""
+        self.pieces: list[bytes] = []
         self.last = ""
         self.outcome: Outcome | None = None
 
@@ -52,7 +54,11 @@ class Recorder:
         self.statuses.append(head.status)
 
     def body(self, data: bytes) -> None:
-        self.text += data
+        self.pieces.append(data)
+
+    @property
+    def text(self) -> bytes:
+        return b"".join(self.pieces)
 
     def end(self) -> None:
         self.last = "end"
@@ -239,6 +245,65 @@ async def test_end_of_the_drill_leaves_alone_what_is_not_broken_yet() -> None:
     drill.real.send(PIECES[1][10:], PIECES[2], FINISH)
     drill.real.end()
     assert (drill.heard.text, drill.heard.last) == (b"".join(PIECES[:3]) + FINISH, "end")
+
+
+async def test_late_answer_comes_when_its_time_is_over() -> None:
+    drill = drilled(Shape.SLOW_START)
+    drill.ask()
+    drill.real.answer(b'{"choices":[]}')
+    assert (drill.heard.statuses, drill.heard.last) == ([], "")
+    drill.saboteur.release()  # as its timer would
+    assert (drill.heard.statuses, drill.heard.text, drill.heard.last) == ([200], b'{"choices":[]}', "end")
+
+
+async def test_answer_of_which_nothing_has_come_passes_once_its_time_is_over() -> None:
+    drill = drilled(Shape.SLOW_START)
+    drill.ask()
+    drill.saboteur.release()
+    drill.real.answer(b'{"choices":[]}')
+    assert drill.heard.last == "end"
+
+
+async def test_upstream_is_not_read_on_while_its_answer_is_kept_back() -> None:
+    drill = drilled(Shape.SLOW_START)
+    drill.ask()
+    drill.real.begin(fields=EVENT_STREAM)
+    assert drill.real.asked == ["pause"]
+    drill.saboteur.release()
+    assert drill.real.asked == ["pause", "resume"]
+
+
+async def test_slow_tokens_come_one_by_one() -> None:
+    heard = Recorder()
+    slow = Slowness(heard, Shape.SLOW_TOKENS, gap_seconds=0.0)
+    slow.head(response_head(fields=EVENT_STREAM))
+    for data in (ROLE + PIECES[0], PIECES[1][:20], PIECES[1][20:]):
+        slow.body(data)
+    slow.end()
+    assert (heard.statuses, heard.pieces) == ([200], []), "not at once"
+    while not heard.last:
+        await turn()
+    assert heard.pieces == [ROLE, PIECES[0], PIECES[1]]
+    assert slow.is_over
+
+
+async def test_end_of_the_drill_lets_slow_tokens_run() -> None:
+    drill = drilled(Shape.SLOW_TOKENS)
+    drill.ask()
+    drill.real.begin(fields=EVENT_STREAM)
+    drill.real.send(PIECES[0] + PIECES[1] + PIECES[2][:10])
+    drill.saboteur.release()
+    drill.real.send(PIECES[2][10:] + FINISH)
+    drill.real.end()
+    assert (drill.heard.text, drill.heard.last) == (b"".join(PIECES[:3]) + FINISH, "end")
+
+
+async def test_prober_waits_in_vain_for_what_is_late() -> None:
+    drill = drilled(Shape.SLOW_START)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await drill.upstream.send(call(), 1.0)
+    assert drill.upstream.transport.sent == []
 
 
 async def test_prober_meets_the_same_fault() -> None:
