@@ -11,12 +11,16 @@
     │   ├── FileCorrupt             fetched or found, but not the promised bytes
     │   ├── LoadFailed              llama.cpp refused it
     │   └── ListenFailed            the socket or port cannot be had
+    ├── ConversionError             a file stays in its slow format; it is served as it is
+    │   ├── HeaderInvalid           no GGUF file, or one that is not understood
+    │   └── ConversionFailed        could not be read, written or computed
     ├── EngineError                 a sequence ended without its answer
     │   ├── Overloaded              turned away before any work; safe to retry later     503
     │   ├── DecodeFailed            llama.cpp refused this step                          500
     │   └── EngineFailed            the engine itself is gone or going                   500
     └── RequestError                the client's mistake, or not served here             4xx
         ├── GrammarInvalid          not a grammar, or one that would take too much       400
+        ├── SchemaInvalid           not a JSON schema, or one that cannot be promised    400
         ├── DeliveredTextUnfit      no answer to this grammar begins with this text      400
         └── NotReady                still loading                                        503
 """
@@ -63,6 +67,18 @@ class LoadFailed(SetupError):
 
 class ListenFailed(SetupError):
     """The socket or port to listen on cannot be had."""
+
+
+class ConversionError(ModelsError):
+    """A file stays in the format that it has. It can be served all the same."""
+
+
+class HeaderInvalid(ConversionError):
+    """What the file says of itself is not understood; the message goes on behind the file's name."""
+
+
+class ConversionFailed(ConversionError):
+    """The converted file could not be made."""
 
 
 class EngineError(ModelsError):
@@ -140,6 +156,20 @@ class GrammarInvalid(RequestError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the grammar {reason}", param="grammar", code="invalid_grammar")
+
+
+class SchemaInvalid(RequestError):
+    """A JSON schema that no answer can be promised to be valid against.
+
+    Args:
+        subject: which schema, e.g. ``response_format 'person'``.
+        reason: where in it and why, as a sentence without its full stop.
+        param: the field of the request that it stands in.
+
+    """
+
+    def __init__(self, subject: str, reason: str, *, param: str) -> None:
+        super().__init__(f"Invalid schema for {subject}: {reason}.", param=param)
 
 
 class DeliveredTextUnfit(RequestError):

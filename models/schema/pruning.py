@@ -1,0 +1,73 @@
+"""What is left of rules when all is taken away that no text with an end follows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+Alternative = Sequence[str]
+Alternatives = Sequence[Alternative]
+
+
+def reference(element: str) -> tuple[str, bool]:
+    """The rule that an element names, empty for a terminal, and whether the element can do without it."""
+    if element[0] in '"[':
+        return "", True
+    if element[-1] == "}":
+        name, _, times = element.partition("{")
+        return name, times.startswith("0,")
+    return (element[:-1], True) if element[-1] in "*?" else (element, False)
+
+
+def pruned(rules: Mapping[str, Alternatives], root: str) -> dict[str, Alternatives]:
+    """The rules that a text may follow from a root on, less their alternatives that lead to no end.
+
+    A rule that has no alternatives left is not among them, but for the root.
+    """
+    alive = _productive({name: rules[name] for name in _reach(rules, root)})
+    left = {name: list(_alive(rules[name], alive)) for name in alive}
+    return {name: left[name] for name in _reach(left, root)} if root in alive else {root: []}
+
+
+def repetitions(rules: Mapping[str, Alternatives]) -> int:
+    """How many elements the repetitions of rules are written out to, where they have an end."""
+    elements = (element for body in rules.values() for parts in body for element in parts if element[-1] == "}")
+    return sum(int(element[:-1].replace("{", ",").rpartition(",")[2]) for element in elements)
+
+
+def _reach(rules: Mapping[str, Alternatives], root: str) -> list[str]:
+    found = {root: None}
+    queue = [root]
+    for name in queue:
+        for alternative in rules[name]:
+            for element in alternative:
+                used, _ = reference(element)
+                if used and used not in found:
+                    found[used] = None
+                    queue.append(used)
+    return queue
+
+
+def _productive(rules: Mapping[str, Alternatives]) -> set[str]:
+    """Those that some text with an end follows, found from the ends backwards."""
+    users: dict[str, list[tuple[str, int]]] = {}
+    missing: dict[tuple[str, int], int] = {}
+    for name, alternatives in rules.items():
+        for number, alternative in enumerate(alternatives):
+            needs = {used for used, is_free in map(reference, alternative) if not is_free}
+            missing[name, number] = len(needs)
+            for need in needs:
+                users.setdefault(need, []).append((name, number))
+    done = {name for (name, _), count in missing.items() if not count}
+    queue = list(done)
+    for name in queue:
+        for user in users.get(name, ()):
+            missing[user] -= 1
+            if not missing[user] and user[0] not in done:
+                done.add(user[0])
+                queue.append(user[0])
+    return done
+
+
+def _alive(alternatives: Alternatives, alive: set[str]) -> Iterator[Alternative]:
+    for alternative in alternatives:
+        used = [reference(element) for element in alternative]
+        if all(is_free or name in alive for name, is_free in used):
+            yield [element for element, (name, _) in zip(alternative, used, strict=True) if not name or name in alive]
