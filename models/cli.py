@@ -13,7 +13,11 @@ from typing import Final, NoReturn
 
 from models import log
 from models.catalog.catalog import CATALOG, DEFAULT_MODEL
+from models.catalog.entry import CatalogEntry
 from models.catalog.locate import known, locate, models_folder, resolve
+from models.conversion.fastest import Observer, fastest_file
+from models.conversion.means import survey
+from models.conversion.naming import copy_path
 from models.download.pull import pull
 from models.download.verify import check_file
 from models.errors import EXIT_OK, EXIT_SETUP, EXIT_USAGE, ModelsError, UsageError
@@ -63,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "list", _list, "show the known models and where they are", "")
     names = _add(commands, "pull", _pull, "fetch a model", DEFAULT_MODEL)
     names.add_argument("name", help="a name that `list` shows")
+    _add_convert(names)
     names = _add(commands, "verify", _verify, "check a model's file against the catalogue", DEFAULT_MODEL)
     names.add_argument("name", help="a name that `list` shows")
     return parser
@@ -110,10 +115,20 @@ def _add_serve(parser: _Parser) -> None:
     parser.add_argument("--queue", type=_at_least(1), default=256, metavar="N", help="waiting requests, default 256")
     parser.add_argument("--body-limit", type=_at_least(1), default=64, metavar="MIB", help="default %(default)s")
     parser.add_argument("--no-pull", action="store_true", help="fail if the model is absent instead of fetching it")
+    _add_convert(parser)
     parser.add_argument("--supervised", action="store_true", help="report on stdout, end when stdin ends")
     parser.add_argument("--standby", action="store_true", help="with --supervised: load when a line comes on stdin")
     parser.add_argument("--log-format", choices=("json", "human"), default="human", help="default %(default)s")
     parser.add_argument("--log-level", choices=log.LEVELS, default="info", help="default %(default)s")
+
+
+def _add_convert(parser: _Parser) -> None:
+    parser.add_argument(
+        "--convert",
+        choices=("auto", "off"),
+        default="auto",
+        help="auto: a file that is slow on this CPU is converted once, beside itself; default %(default)s",
+    )
 
 
 def _at_least(minimum: int) -> Callable[[str], int]:
@@ -184,6 +199,7 @@ def _settings(arguments: argparse.Namespace) -> ServeSettings:
         queue_limit=arguments.queue,
         body_limit_bytes=arguments.body_limit * _MEBIBYTE,
         may_pull=not arguments.no_pull,
+        may_convert=arguments.convert == "auto",
         is_supervised=arguments.supervised,
         is_held=arguments.standby,
     )
@@ -196,19 +212,27 @@ def _list(_arguments: argparse.Namespace) -> int:
 
 def render_table(folder: Path) -> str:
     """The catalogue, one model a line."""
-    rows = [("NAME", "SIZE", "CONTEXT", "LICENCE", "WHERE")]
+    rows = [("NAME", "SIZE", "CONTEXT", "LICENCE", "CONVERTED", "WHERE")]
     for entry in CATALOG.values():
         model = resolve(entry.name, folder)
         where = str(model.path) if model.is_present else "not here"
-        rows.append((entry.name, f"{entry.size_bytes / 1e6:.0f} MB", str(entry.context_tokens), entry.licence, where))
+        size, copy = f"{entry.size_bytes / 1e6:.0f} MB", "yes" if copy_path(model).is_file() else "no"
+        rows.append((entry.name, size, str(entry.context_tokens), entry.licence, copy, where))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "\n".join(lines) + "\n"
 
 
 def _pull(arguments: argparse.Namespace) -> int:
-    asyncio.run(pull(known(arguments.name), models_folder(os.environ), _say))
+    asyncio.run(_fetch(known(arguments.name), models_folder(os.environ), may_convert=arguments.convert == "auto"))
     return EXIT_OK
+
+
+async def _fetch(entry: CatalogEntry, folder: Path, *, may_convert: bool) -> None:
+    await pull(entry, folder, _say)
+    if may_convert:
+        observer = Observer(_say, _say, lambda: None)
+        await fastest_file(resolve(entry.name, folder), await asyncio.to_thread(survey), observer)
 
 
 def _verify(arguments: argparse.Namespace) -> int:

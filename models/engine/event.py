@@ -26,18 +26,53 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenScore:
+    """How likely a token of the answer was.
+
+    Probabilities are the model's own, before penalties, biases, grammar, cuts and temperature, as llama-server's are
+    and OpenAI's since 2024. So a token that was forced may be an unlikely one.
+
+    Attributes:
+        piece: what the token adds to the answer; may be a part of a character. At a seam only what is new of it.
+        logprob: natural logarithm of its probability; -9999 or more, never NaN.
+        top: the likeliest tokens in its place, the likeliest first: bytes and logarithm. Control tokens are spelled.
+
+    """
+
+    piece: bytes
+    logprob: float
+    top: tuple[tuple[bytes, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
-    """More of the answer: whole characters, never empty, never part of a stop string."""
+    """More of the answer: whole characters, never empty, never part of a stop string.
+
+    Attributes:
+        text: that is new.
+        tokens: those that are told completely now, where they were asked for: of all pieces of an answer together they
+            spell its text, but for a token that a stop string or the end cut in two.
+
+    """
 
     text: str
+    tokens: tuple[TokenScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The answer is complete, or was cancelled."""
+    """The answer is complete, or was cancelled.
+
+    Attributes:
+        finish: why.
+        completion_tokens: generated.
+        cached_tokens: of the prompt, that need not be read because somebody else had.
+
+    """
 
     finish: Finish
     completion_tokens: int
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,27 +15,26 @@ to do it sleeps in the inbox. What a turn has to say goes out at its end, all at
 import contextlib
 import itertools
 import logging
-import math
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Final, Generic, Protocol, TypeVar
 
 from models.engine.crew import Crew
-from models.engine.event import Delivery, Ended, Event, Failed, Finish, Piece, Sink, Started
+from models.engine.event import Delivery, Ended, Event, Failed, Finish, Piece, Sink, Started, TokenScore
 from models.engine.healing import Healing
 from models.engine.params import SamplingParams
+from models.engine.queue import retry_after_seconds
 from models.engine.scheduler import Scheduler
 from models.engine.sequence import Sequence
+from models.engine.snapshot import Snapshot
 from models.engine.step import Chunk
+from models.engine.tally import Tally
 from models.engine.text import Assembler
 from models.errors import DecodeFailed, EngineFailed, Overloaded, RequestError
 
 _log = logging.getLogger(__name__)
-
-_RETRY_AFTER_SECONDS: Final = (1, 60)
-"""What is told to whoever is refused lies between these: nobody believes a forecast of an hour."""
 
 _MOST_WIPES: Final = 2
 """A sequence under which the memory was lost so often is probably the cause."""
@@ -57,6 +56,9 @@ class Backend(Protocol[SamplerT]):
 
     def sample(self, sampler: SamplerT, row: int) -> int:
         """The next token after this output row of the last decode."""
+
+    def score(self, row: int, token: int, alternatives: int) -> TokenScore:
+        """How likely a token was after this output row of the last decode, and so many of the likeliest."""
 
     def release(self, sampler: SamplerT) -> None:
         """Free a sampler."""
@@ -102,32 +104,6 @@ class Stop:
     """End the thread."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """How busy the engine is, and what it has done since it was started.
-
-    Attributes:
-        running: sequences that have a slot.
-        queued: sequences that wait.
-        step_age_seconds: how long the call into llama.cpp that runs now has been running; 0 between calls.
-        kept_tokens: read for sequences that ended, and kept for those to come.
-        read_tokens: of prompts, by the model.
-        inherited_tokens: of prompts, that somebody else had read.
-        generated_tokens: in all answers.
-        preempted: how often a sequence had to make place for others.
-
-    """
-
-    running: int = 0
-    queued: int = 0
-    step_age_seconds: float = 0.0
-    kept_tokens: int = 0
-    read_tokens: int = 0
-    inherited_tokens: int = 0
-    generated_tokens: int = 0
-    preempted: int = 0
-
-
 @dataclass(slots=True)
 class _Totals:
     read: int = 0
@@ -142,6 +118,8 @@ class _Live(Generic[SamplerT]):
     sampler: SamplerT
     assembler: Assembler
     healing: Healing
+    tally: Tally | None
+    """Only where the likelihood of tokens was asked for."""
 
 
 class Engine(Generic[SamplerT]):
@@ -316,15 +294,14 @@ class Engine(Generic[SamplerT]):
         return self._clock() + self._scheduler.expected_wait_seconds() + reading > sequence.deadline_at
 
     def _refuse(self, sequences: list[Sequence], why: str) -> None:
-        shortest, longest = _RETRY_AFTER_SECONDS
-        wait = math.ceil(self._scheduler.expected_wait_seconds())
+        wait = retry_after_seconds(self._scheduler.expected_wait_seconds())
         for sequence in sequences:
-            self._post(sequence, Failed(Overloaded(why, min(max(wait, shortest), longest))))
+            self._post(sequence, Failed(Overloaded(why, wait)))
 
     def _cancel(self, sequence_id: int) -> None:
         if sequence := self._scheduler.remove(sequence_id):
             self._release(sequence)
-            self._post(sequence, Ended(Finish.CANCELLED, sequence.completion_tokens))
+            self._post(sequence, _ended(sequence, Finish.CANCELLED))
 
     def _begin(self, sequence: Sequence) -> None:
         params = sequence.params
@@ -334,7 +311,8 @@ class Engine(Generic[SamplerT]):
             self._scheduler.remove(sequence.id)
             self._post(sequence, Failed(error))
             return
-        self._live[sequence.id] = _Live(sequence, sampler, Assembler(params.stop), Healing(params.healing))
+        tally = None if params.logprobs is None else Tally()
+        self._live[sequence.id] = _Live(sequence, sampler, Assembler(params.stop), Healing(params.healing), tally)
         self._post(sequence, Started())
 
     def _arrange(self) -> None:
@@ -366,7 +344,7 @@ class Engine(Generic[SamplerT]):
         self._count(chunks, self._clock() - started_at)
         for sequence, row in zip(self._scheduler.read(chunks), rows, strict=True):
             live = self._live[sequence.id]
-            self._take(live, self._backend.sample(live.sampler, row))
+            self._take(live, self._backend.sample(live.sampler, row), row)
 
     def _count(self, chunks: list[Chunk], seconds: float) -> None:
         tokens = sum(len(chunk.tokens) for chunk in chunks)
@@ -403,14 +381,17 @@ class Engine(Generic[SamplerT]):
         finally:
             self._step_started_at = None
 
-    def _take(self, live: _Live[SamplerT], token: int) -> None:
+    def _take(self, live: _Live[SamplerT], token: int, row: int) -> None:
         sequence = live.sequence
         if self._backend.is_end(token):
             self._finish(live, Finish.STOP)
             return
         sequence.tokens.append(token)
         self._totals.generated += 1
-        self._say(live, live.assembler.feed(live.healing.feed(self._backend.piece(token))))
+        new = live.healing.feed(self._backend.piece(token))
+        text = live.assembler.feed(new)
+        score = self._score(live, token, row, new) if live.tally is not None else None
+        self._say(live, text, score)
         if live.assembler.is_stopped:
             self._finish(live, Finish.STOP)
         elif sequence.is_full:
@@ -420,11 +401,19 @@ class Engine(Generic[SamplerT]):
         if not live.assembler.is_stopped:
             self._say(live, live.assembler.flush())
         self._scheduler.pace.answered(live.sequence.completion_tokens)
-        self._end(live, Ended(finish, live.sequence.completion_tokens))
+        self._end(live, _ended(live.sequence, finish))
 
-    def _say(self, live: _Live[SamplerT], text: str) -> None:
+    def _score(self, live: _Live[SamplerT], token: int, row: int, new: bytes) -> TokenScore | None:
+        """None for a token of which nothing is told: it spells what the client has, or a stop string."""
+        alternatives = live.sequence.params.logprobs
+        if alternatives is None or not new or live.assembler.is_stopped:
+            return None
+        return replace(self._backend.score(row, token, alternatives), piece=new)
+
+    def _say(self, live: _Live[SamplerT], text: str, score: TokenScore | None = None) -> None:
+        tokens = () if live.tally is None else live.tally.release(text, score, live.assembler.held)
         if text:
-            self._post(live.sequence, Piece(text))
+            self._post(live.sequence, Piece(text, tokens))
 
     def _end(self, live: _Live[SamplerT], event: Ended | Failed) -> None:
         self._scheduler.remove(live.sequence.id)
@@ -442,6 +431,10 @@ class Engine(Generic[SamplerT]):
         if self._outbox:
             outbox, self._outbox = self._outbox, []
             self._deliver(outbox)
+
+
+def _ended(sequence: Sequence, finish: Finish) -> Ended:
+    return Ended(finish, sequence.completion_tokens, sequence.cached_tokens)
 
 
 def _nobody(_event: Event) -> None:

@@ -20,7 +20,12 @@ _FIRST_PREFILL: Final = 128
 """Before anything is known."""
 
 _PATIENCE: Final = 4
-"""So many times longer may a step take for which no stream waits: cancels and newcomers do wait for it."""
+"""So many times longer may a step take for which no stream waits: of several prompts the short ones do wait for it."""
+
+_LONE_PATIENCE: Final = 8
+"""And so many where nobody else is there at all: cancels and newcomers do wait for it, but every portion into which a
+prompt is cut costs it a step.
+"""
 
 DEFAULT_ANSWER_TOKENS: Final = 200
 
@@ -69,12 +74,21 @@ class Pace:
         seconds = self._decode_seconds[nearest]
         return seconds if nearest >= rows else seconds * math.sqrt(rows / nearest)
 
-    def budget(self, decoding: int) -> int:
-        """How many tokens of prompts the next step may read beside so many running streams."""
+    def budget(self, decoding: int, *, is_lone: bool = False) -> int:
+        """How many tokens of prompts the next step may read beside so many running streams.
+
+        Args:
+            decoding: streams that get a token each.
+            is_lone: one prompt is all that there is to do.
+
+        """
         room = self.step_tokens - decoding
         if not self._prefill_seconds:
             return min(_FIRST_PREFILL, room)
-        seconds = self._target_seconds - self.step_seconds(decoding) if decoding else self._target_seconds * _PATIENCE
+        if decoding:
+            seconds = self._target_seconds - self.step_seconds(decoding)
+        else:
+            seconds = self._target_seconds * (_LONE_PATIENCE if is_lone else _PATIENCE)
         return min(max(int(seconds / self._prefill_seconds), _LEAST_PREFILL), room)
 
     def occupancy_seconds(self, sequence: Sequence, slots: int) -> float:

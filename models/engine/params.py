@@ -8,6 +8,9 @@ from typing import Final
 # llama.cpp reads this seed as "choose one at random"; `SamplingParams.seed` must never be it.
 RANDOM_SEED: Final = 0xFFFFFFFF
 
+MOST_ALTERNATIVES: Final = 20
+"""OpenAI's own limit of top_logprobs."""
+
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
@@ -30,6 +33,8 @@ class SamplingParams:
             follow, it ends all the same.)
         healing: what the text to come has to begin with: the client has it already, and does not get it again.
         kept: what of the answer stands at the end of the prompt; the grammar begins behind it. Unused without one.
+        logprobs: tell of each token how likely it was, and so many of the likeliest in its place, 0 to
+            MOST_ALTERNATIVES; None tells nothing.
 
     """
 
@@ -48,12 +53,15 @@ class SamplingParams:
     ignore_end: bool = False
     healing: bytes = b""
     kept: bytes = b""
+    logprobs: int | None = None
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}")
         if not 0 <= self.seed < RANDOM_SEED:
             raise ValueError(f"seed must lie between 0 and {RANDOM_SEED - 1}, not {self.seed}")
+        if self.logprobs is not None and not 0 <= self.logprobs <= MOST_ALTERNATIVES:
+            raise ValueError(f"logprobs must lie between 0 and {MOST_ALTERNATIVES}, not {self.logprobs}")
         if "" in self.stop:
             raise ValueError("a stop string must not be empty")
 

@@ -70,7 +70,7 @@ class Scheduler:
         self.pace = pace
         self._rules = rules
         self._layout = layout
-        self._queue = FairQueue()
+        self._queue: FairQueue[Sequence] = FairQueue()
         self._preempted: deque[Sequence] = deque()
         self._primes: deque[Sequence] = deque()
         """Prompts to be read in idle moments."""
@@ -297,8 +297,7 @@ class Scheduler:
 
     def inherited(self, sequence: Sequence, found: Inheritance, *, is_done: bool) -> None:
         """The model holds the prefix for the heir, or could not: then the heir's slot is empty."""
-        sequence.inheritance = None
-        sequence.position = sequence.inherited = found.tokens if is_done else 0
+        sequence.inherit(found.tokens if is_done else 0)
         if found.kept_in in self._slots.kept:
             self._slots.touch(found.kept_in)
 
@@ -333,7 +332,8 @@ class Scheduler:
             chunks = [self._chunk(reading[0], self.pace.step_tokens)]
         else:
             chunks = [self._chunk(sequence, 1) for sequence in decoding]
-            shares = _shares(reading, self.pace.budget(len(decoding)))
+            budget = self.pace.budget(len(decoding), is_lone=len(self._running) == 1)
+            shares = _shares(reading, budget)
             chunks += [self._chunk(sequence, tokens) for sequence, tokens in shares]
         return sorted(chunks, key=lambda chunk: chunk.slot)
 

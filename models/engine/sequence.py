@@ -28,6 +28,7 @@ class Sequence:
         slot: the model's id for it while it runs, else -1.
         inheritance: whose tokens it need not read itself, until it has got them.
         inherited: how many it has got that way.
+        cached_tokens: how many of the prompt's it had got that way when it generated its first.
         wipes: how often the model's memory was lost under it.
         has_started: it has run once, so its client was told that an answer comes.
 
@@ -45,6 +46,7 @@ class Sequence:
     slot: int = -1
     inheritance: "Inheritance | None" = None
     inherited: int = 0
+    cached_tokens: int = 0
     wipes: int = 0
     has_started: bool = False
     prompt_tokens: int = field(init=False)
@@ -84,10 +86,17 @@ class Sequence:
         """What it may cost, for fairness."""
         return self.prompt_tokens + self.params.max_tokens
 
+    def inherit(self, tokens: int) -> None:
+        """So many of its tokens need not be read, and nothing else is waited for."""
+        self.position = self.inherited = tokens
+        self.inheritance = None
+        # What it inherits after it was preempted, its own words perhaps, is no news to the client.
+        if not self.completion_tokens:
+            self.cached_tokens = tokens
+
     def forget(self) -> None:
         """All that was read for it is lost."""
-        self.position = self.inherited = 0
-        self.inheritance = None
+        self.inherit(0)
 
     def is_late(self, now: float) -> bool:
         """Whether its deadline has passed."""

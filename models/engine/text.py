@@ -17,6 +17,11 @@ class StopFilter:
         self._held = ""
         self.is_stopped = False
 
+    @property
+    def held(self) -> int:
+        """How many characters are held back."""
+        return len(self._held)
+
     def feed(self, text: str) -> str:
         """Take more text; returns what may be sent. After a stop there is nothing more."""
         if self.is_stopped:
@@ -50,6 +55,12 @@ class Assembler:
     def is_stopped(self) -> bool:
         """Whether a stop string has appeared."""
         return self._filter.is_stopped
+
+    @property
+    def held(self) -> int:
+        """How many characters are held back; one that is not complete yet counts."""
+        pending, _ = self._decoder.getstate()
+        return self._filter.held + bool(pending)
 
     def feed(self, piece: bytes) -> str:
         """Take one token's bytes; returns what may be sent, often nothing."""

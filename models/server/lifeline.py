@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from models.engine.loop import Snapshot
+from models.engine.snapshot import Snapshot
 from models.server.service import Phase
 
 BEAT_SECONDS: Final = 1.0

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
 
 from models.catalog.locate import ModelFile
 from models.engine.crew import Crew
+from models.engine.embedding import EmbeddingEngine
 from models.engine.event import Delivery, Ended, Event, Failed
 from models.engine.loop import Engine
 from models.engine.memory import available_bytes
@@ -19,21 +21,28 @@ from models.engine.params import SamplingParams
 from models.engine.scheduler import Rules, Scheduler
 from models.engine.sizing import Wishes, choose
 from models.engine.threads import available_threads
-from models.errors import EngineError, GrammarInvalid, LoadFailed
+from models.errors import EngineError, LoadFailed
+from models.server.constraint import Constraints
+from models.server.embeddings import Embedder
 from models.server.literal import LiteralMarks
 from models.server.prompt import PromptEncoder
 from models.server.request import SamplingDefaults
 from models.server.service import Loaded
 from models.server.settings import ServeSettings
 from models.server.template import ChatTemplate
+from models.server.thinking import thinking_of
+from models.tools.format import FORMATS
 
 if TYPE_CHECKING:
-    from models.engine.llama import Context, Model
+    from models.engine.llama import Context, EmbeddingContext, Model
 
 _log = logging.getLogger(__name__)
 
 _STEP_TOKENS: Final = 512
 """The most that one step reads. More is no faster per token; a step cannot be interrupted."""
+
+_EMBEDDING_SLOTS: Final = 64
+"""Texts of one step: more do not fill the processor better."""
 
 # For a file given by path we know no recommendation; small quantized models do better below OpenAI's 1.0.
 _UNKNOWN_DEFAULTS: Final = SamplingDefaults(temperature=0.7, top_p=0.95)
@@ -46,6 +55,7 @@ class Weights:
     Attributes:
         model: to be closed last, by whoever loaded it.
         context: to be owned by one thread.
+        kv: how its memory is laid out; a model that makes embeddings remembers nothing.
         context_tokens: the longest sequence.
         parallel: how many run at once.
         threads: that it computes with.
@@ -53,14 +63,15 @@ class Weights:
     """
 
     model: "Model"
-    context: "Context"
+    context: "Context | EmbeddingContext"
+    kv: Literal["split", "unified", "none"]
     context_tokens: int
     parallel: int
     threads: int
 
 
-def load_weights(file: ModelFile, settings: ServeSettings) -> Weights:
-    """Load the file; takes from a fraction of a second to minutes, and releases the GIL.
+def load_weights(path: Path, settings: ServeSettings) -> Weights:
+    """Load a file; takes from a fraction of a second to minutes, and releases the GIL.
 
     Raises:
         LoadFailed: it cannot be loaded on this machine.
@@ -71,9 +82,11 @@ def load_weights(file: ModelFile, settings: ServeSettings) -> Weights:
 
     gpu = llama.choose_gpu_layers(settings.gpu_layers)
     _log.info("GPU layers: %s (%s)", "all" if gpu.layers == llama.ALL_LAYERS else gpu.layers, gpu.reason)
-    model = llama.Model(file.path, gpu.layers)
+    model = llama.Model(path, gpu.layers)
     context_tokens = _clamped(settings.context_tokens, model.training_context_tokens)
     threads = settings.threads or available_threads()
+    if not model.makes_text:
+        return Weights(model, _embedding_context(model, context_tokens, threads), "none", context_tokens, 1, threads)
     sizing = choose(
         Wishes(
             context_tokens, settings.parallel, "split" if settings.is_deterministic else settings.kv, settings.kv_bytes
@@ -82,13 +95,22 @@ def load_weights(file: ModelFile, settings: ServeSettings) -> Weights:
         available_bytes=available_bytes(),
         has_gpu=model.gpu_layers > 0,
     )
-    _log.info("KV cache: %s (%s)", "unified" if sizing.is_unified else "split", sizing.reason)
+    kv: Literal["split", "unified"] = "unified" if sizing.is_unified else "split"
+    _log.info("KV cache: %s (%s)", kv, sizing.reason)
     # The kernels' last digits differ with the shape of a step.
     has_flash_attention = sizing.has_flash_attention and not settings.is_deterministic
     size = llama.ContextSettings(
         sizing.cells, sizing.slots, _STEP_TOKENS, threads, sizing.is_unified, has_flash_attention
     )
-    return Weights(model, llama.Context(model, size), context_tokens, sizing.parallel, threads)
+    return Weights(model, llama.Context(model, size), kv, context_tokens, sizing.parallel, threads)
+
+
+def _embedding_context(model: "Model", context_tokens: int, threads: int) -> "EmbeddingContext":
+    from models.engine import llama
+
+    if not model.makes_embeddings:
+        raise LoadFailed("this model is made neither for chats nor for embeddings: take another one")
+    return llama.EmbeddingContext(model, llama.EmbeddingSettings(context_tokens, _EMBEDDING_SLOTS, threads))
 
 
 def build_loaded(
@@ -97,8 +119,8 @@ def build_loaded(
     settings: ServeSettings,
     deliver: Callable[[Delivery], None],
     on_failure: Callable[[], None],
-) -> Loaded:
-    """Assemble engine and encoder around loaded weights; the engine is not started.
+) -> Loaded | Embedder:
+    """Assemble an engine and what makes prompts for it around loaded weights; the engine is not started.
 
     Raises:
         LoadFailed: the chat template does not compile.
@@ -106,16 +128,22 @@ def build_loaded(
     """
     from models.engine import llama
 
-    model = weights.model
+    model, context = weights.model, weights.context
+    if isinstance(context, llama.EmbeddingContext):
+        reader = EmbeddingEngine(context, settings.queue_limit, time.monotonic, on_failure)
+        return Embedder(reader, model, weights.context_tokens, model.embedding_width)
     template = ChatTemplate(model.chat_template, model.text(model.bos), model.text(model.eos), _local_time)
     encoder = PromptEncoder(model, template, LiteralMarks(model.control_texts), weights.context_tokens)
     rules = Rules(weights.parallel, settings.queue_limit, settings.shares_prefixes, settings.is_deterministic)
-    scheduler = Scheduler(rules, weights.context.layout, Pace(_STEP_TOKENS))
-    engine = Engine(weights.context, scheduler, _crew(weights, settings), time.monotonic, deliver, on_failure)
+    scheduler = Scheduler(rules, context.layout, Pace(_STEP_TOKENS))
+    engine = Engine(context, scheduler, _crew(weights, settings), time.monotonic, deliver, on_failure)
     entry = file.entry
     defaults = SamplingDefaults(entry.temperature, entry.top_p) if entry else _UNKNOWN_DEFAULTS
-    check = partial(llama.check_grammar, model) if settings.allows_grammars else _refuse_grammar
-    return Loaded(engine, encoder, defaults, weights.context_tokens, model.vocabulary_size, check)
+    constraints = Constraints(
+        partial(llama.check_grammar, model), FORMATS[template.tool_format], takes_grammars=settings.allows_grammars
+    )
+    thinking = thinking_of(model.chat_template, template.render([{"role": "user", "content": "Hi"}]))
+    return Loaded(engine, encoder, defaults, weights.context_tokens, model.vocabulary_size, constraints, thinking)
 
 
 def _crew(weights: Weights, settings: ServeSettings) -> Crew:
@@ -123,13 +151,26 @@ def _crew(weights: Weights, settings: ServeSettings) -> Crew:
     return Crew(weights.threads, least=weights.threads if settings.is_deterministic else 1)
 
 
-async def canary(loaded: Loaded) -> float:
-    """Generate one token; returns the seconds that it took.
+async def canary(loaded: Loaded | Embedder) -> float:
+    """Have the model do a little of what it is for; returns the seconds that it took.
 
     Raises:
-        LoadFailed: no token came.
+        LoadFailed: nothing came of it.
 
     """
+    started_at = time.monotonic()
+    try:
+        if isinstance(loaded, Embedder):
+            hello = loaded.vocabulary.tokenize("Hi", add_special=True, parse_special=False)
+            await asyncio.wrap_future(loaded.engine.submit([hello]))
+        else:
+            await _one_token(loaded)
+    except EngineError as error:
+        raise LoadFailed(f"the model does not answer: {error}") from error
+    return time.monotonic() - started_at
+
+
+async def _one_token(loaded: Loaded) -> None:
     loop = asyncio.get_running_loop()
     end: asyncio.Future[Ended | Failed] = loop.create_future()
 
@@ -137,20 +178,11 @@ async def canary(loaded: Loaded) -> float:
         if isinstance(event, Ended | Failed) and not end.done():  # whoever waited may have been told to stop
             end.set_result(event)
 
-    started_at = time.monotonic()
-    try:
-        prompt = loaded.encoder.chat([{"role": "user", "content": "Hi"}])
-        loaded.engine.submit(prompt.tokens, SamplingParams(max_tokens=1, seed=0, temperature=0.0), sink)
-        event = await end
-    except EngineError as error:
-        raise LoadFailed(f"the model cannot generate: {error}") from error
+    prompt = loaded.encoder.chat([{"role": "user", "content": "Hi"}])
+    loaded.engine.submit(prompt.tokens, SamplingParams(max_tokens=1, seed=0, temperature=0.0), sink)
+    event = await end
     if isinstance(event, Failed):
-        raise LoadFailed(f"the model cannot generate: {event.error}")
-    return time.monotonic() - started_at
-
-
-def _refuse_grammar(_text: str, _delivered: bytes) -> None:
-    raise GrammarInvalid("is not taken from clients: start the model server with --allow-grammars")
+        raise event.error
 
 
 def _clamped(wanted_tokens: int, trained_tokens: int) -> int:

@@ -1,8 +1,8 @@
 """The life of the server process, from flags to exit code.
 
-Order of start: reports and socket first (so that a supervisor can tell "loading" from "dead"), then fetching, loading
-and warming beside them. Order of end: refuse new requests, let the others finish for a moment, fail the
-rest, engine, socket, weights.
+Order of start: reports and socket first (so that a supervisor can tell "loading" from "dead"), then fetching,
+converting, loading and warming beside them. Order of end: refuse new requests, let the others finish for a moment, fail
+the rest, engine, socket, weights.
 """
 
 import asyncio
@@ -10,15 +10,19 @@ import logging
 import os
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 from aiohttp import web
 
 from models.catalog.locate import ModelFile, locate, resolve
+from models.conversion.fastest import Observer, fastest_file
+from models.conversion.means import survey
 from models.download.pull import pull
 from models.engine.event import Delivery, hand_out
-from models.errors import EXIT_CRASHED, EXIT_OK, ListenFailed, SetupError
+from models.errors import EXIT_CRASHED, EXIT_OK, ListenFailed, LoadFailed, SetupError
 from models.server.app import build_app
+from models.server.embeddings import Embedder
 from models.server.lifeline import LineReporter, ReadyFacts, Reporter, SilentReporter, beat, claim_stdout
 from models.server.load import Weights, build_loaded, canary, load_weights
 from models.server.service import Loaded, Phase, Service
@@ -129,13 +133,14 @@ class Server:
         _log.info("listening on %s", self._settings.endpoint)
         return runner
 
-    async def _rise(self) -> Loaded:
+    async def _rise(self) -> Loaded | Embedder:
         await self._fetch()
+        path = await self._choose_file()
         if self._settings.is_held:
-            await self._stand_by()
+            await self._stand_by(path)
         self._enter(Phase.LOADING)
         started_at = time.monotonic()
-        weights = self._weights = await asyncio.to_thread(load_weights, self._file, self._settings)
+        weights = self._weights = await self._load(path)
         load_seconds = time.monotonic() - started_at
         self._enter(Phase.WARMING)
         loop = asyncio.get_running_loop()
@@ -155,7 +160,7 @@ class Server:
             model=self._file.name,
             context=weights.context_tokens,
             parallel=weights.parallel,
-            kv="split" if weights.context.layout.is_split else "unified",
+            kv=weights.kv,
             threads=weights.threads,
             gpu_layers=weights.model.gpu_layers,
             load_seconds=round(load_seconds, 3),
@@ -165,7 +170,16 @@ class Server:
         self._reporter.ready(facts)
         return loaded
 
-    async def _sing(self, loaded: Loaded, stop: "asyncio.Task[Literal[True]]") -> None:
+    async def _load(self, path: Path) -> Weights:
+        try:
+            return await asyncio.to_thread(load_weights, path, self._settings)
+        except LoadFailed as error:
+            if path == self._file.path:
+                raise
+            _log.warning("the converted copy is not used, delete it to have it made anew: %s", error)
+            return await asyncio.to_thread(load_weights, self._file.path, self._settings)
+
+    async def _sing(self, loaded: Loaded | Embedder, stop: "asyncio.Task[Literal[True]]") -> None:
         """Generate a token now and then until told to stop: a spare that is never used fails when it is needed.
 
         Raises:
@@ -179,12 +193,12 @@ class Server:
             song = asyncio.create_task(canary(loaded))
             await asyncio.wait({stop, song}, return_when=asyncio.FIRST_COMPLETED)
             if song.done():
-                _log.debug("canary: a token in %.3f s", song.result())
+                _log.debug("canary: an answer in %.3f s", song.result())
             song.cancel()
 
-    async def _stand_by(self) -> None:
+    async def _stand_by(self, path: Path) -> None:
         """Have all at hand but the memory, until the model is wanted."""
-        await asyncio.to_thread(prepare, self._file.path, self._wanted.done)
+        await asyncio.to_thread(prepare, path, self._wanted.done)
         self._enter(Phase.STANDBY)
         # Shielded: the thread that completes it must not find it cancelled.
         await asyncio.shield(asyncio.wrap_future(self._wanted))
@@ -195,6 +209,13 @@ class Server:
             return
         self._enter(Phase.FETCHING)
         await pull(self._file.entry, self._settings.folder, _log.info)
+
+    async def _choose_file(self) -> Path:
+        if not self._settings.may_convert:
+            return self._file.path
+        means = await asyncio.to_thread(survey, self._settings.gpu_layers, self._settings.threads)
+        observer = Observer(_log.info, _log.warning, lambda: self._enter(Phase.CONVERTING))
+        return await fastest_file(self._file, means, observer)
 
     def _enter(self, phase: Phase) -> None:
         self._service.phase = phase

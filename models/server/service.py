@@ -1,14 +1,17 @@
 """What the URLs serve: the model's name, how far it has got, and the engine once there is one."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from models.engine.loop import Engine, Snapshot
-from models.errors import NotReady
+from models.engine.loop import Engine
+from models.engine.snapshot import Snapshot
+from models.errors import NotReady, RequestError
+from models.server.constraint import Constraints
+from models.server.embeddings import Embedder
 from models.server.prompt import PromptEncoder
 from models.server.request import SamplingDefaults
+from models.server.thinking import Thinking
 
 
 class Phase(StrEnum):
@@ -18,6 +21,8 @@ class Phase(StrEnum):
     FETCHING = "fetching"
     STANDBY = "standby"
     """All is at hand but the memory; nobody wants it yet."""
+    CONVERTING = "converting"
+    """Into a faster format, once."""
     LOADING = "loading"
     WARMING = "warming"
     READY = "ready"
@@ -34,8 +39,8 @@ class Loaded:
         defaults: sampling for requests that name none.
         context_tokens: prompt and answer together.
         vocabulary_size: bounds token ids.
-        check_grammar: of a grammar and of what was delivered of an answer that follows it; raises GrammarInvalid and
-            DeliveredTextUnfit; takes a while.
+        constraints: makes grammars that answers follow.
+        thinking: how the model does.
 
     """
 
@@ -44,7 +49,8 @@ class Loaded:
     defaults: SamplingDefaults
     context_tokens: int
     vocabulary_size: int
-    check_grammar: Callable[[str, bytes], None]
+    constraints: Constraints
+    thinking: Thinking = Thinking.NEVER
 
 
 class Service:
@@ -60,10 +66,23 @@ class Service:
         self.model = model
         self.created = created
         self.phase = Phase.STARTING
-        self.loaded: Loaded | None = None
+        self.loaded: Loaded | Embedder | None = None
 
     def ready(self) -> Loaded:
-        """The model, warm. Raises NotReady before it is."""
+        """The model, warm. Raises NotReady before it is, RequestError if it is not made for text."""
+        loaded = self._warm()
+        if isinstance(loaded, Embedder):
+            raise RequestError(f"the model `{self.model}` makes embeddings only, at /v1/embeddings", param="model")
+        return loaded
+
+    def ready_embedder(self) -> Embedder:
+        """The model, warm. Raises NotReady before it is, RequestError if it is not made for embeddings."""
+        loaded = self._warm()
+        if not isinstance(loaded, Embedder):
+            raise RequestError(f"the model `{self.model}` makes no embeddings", param="model")
+        return loaded
+
+    def _warm(self) -> Loaded | Embedder:
         if self.loaded is None or self.phase is not Phase.READY:
             raise NotReady(self.phase)
         return self.loaded

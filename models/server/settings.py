@@ -58,6 +58,7 @@ class ServeSettings:
         queue_limit: how many sequences may wait.
         body_limit_bytes: larger requests are refused.
         may_pull: fetch a catalogue model that is absent.
+        may_convert: use a copy in a faster format, and make it if it is not there.
         is_supervised: report on stdout and die with the parent.
         is_held: load only when the supervisor says so.
 
@@ -79,5 +80,6 @@ class ServeSettings:
     queue_limit: int
     body_limit_bytes: int
     may_pull: bool
+    may_convert: bool
     is_supervised: bool
     is_held: bool

@@ -160,6 +160,8 @@ class LocalSettings:
     """Requests that may wait; the next one is refused."""
     pull: bool = True
     """Whether to fetch a catalogue model that is not on this machine yet."""
+    convert: Literal["auto", "off"] = "auto"
+    """Whether a file that is slow on this CPU is converted once."""
     standby: Standby = "hot"
     """How much of it is there while the upstreams are well."""
     prime: bool = True

@@ -111,6 +111,8 @@ class Phase(StrEnum):
     FETCHING = "fetching"
     STANDBY = "standby"
     """At rest until it is wanted."""
+    CONVERTING = "converting"
+    """Its file, into a format that is faster on this machine; done once."""
     LOADING = "loading"
     WARMING = "warming"
     READY = "ready"

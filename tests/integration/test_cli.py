@@ -27,7 +27,7 @@ limits:
 
 
 def hotspare(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "proxy.cli", *arguments]
+    command = [sys.executable, "-m", "proxy", *arguments]
     inherited = {name: value for name, value in os.environ.items() if name != "HOTSPARE_CONFIG"}
     return subprocess.run(
         command, cwd=ROOT, env=inherited | environment, capture_output=True, text=True, timeout=30, check=False
@@ -116,6 +116,28 @@ def test_serve_ends_well_when_asked_to(config: Path) -> None:
         socket.create_connection(("127.0.0.1", port)).close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
+
+
+INTERRUPTED_WHILE_IT_IS_IMPORTED = """
+import os, signal, sys
+
+class CtrlC:
+    def find_spec(self, name, path, target=None):
+        if name == "{package}.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, CtrlC())
+from {package}.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("package", ["proxy", "models"])
+def test_command_that_is_interrupted_in_its_first_moment_says_nothing(package: str) -> None:
+    program = INTERRUPTED_WHILE_IT_IS_IMPORTED.format(package=package)
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 
 def test_model_list_shows_the_default_model() -> None:

@@ -26,6 +26,8 @@ def arguments(local: str) -> tuple[str, ...]:
         ("", "--canary", "300"),
         ("canary: 1500ms", "--canary", "2"),
         ("canary: off", "--canary", "0"),
+        ("", "--convert", "auto"),
+        ("convert: off", "--convert", "off"),
     ],
 )
 def test_key_becomes_a_flag_with_its_value(local: str, flag: str, value: str) -> None:

@@ -8,7 +8,18 @@ without logits); what guards against them is marked "aborts".
 """
 
 from models.engine.llama.context import Context, ContextSettings
+from models.engine.llama.embedding import EmbeddingContext, EmbeddingSettings
 from models.engine.llama.grammar import check_grammar
 from models.engine.llama.model import ALL_LAYERS, GpuChoice, Model, choose_gpu_layers
 
-__all__ = ["ALL_LAYERS", "Context", "ContextSettings", "GpuChoice", "Model", "check_grammar", "choose_gpu_layers"]
+__all__ = [
+    "ALL_LAYERS",
+    "Context",
+    "ContextSettings",
+    "EmbeddingContext",
+    "EmbeddingSettings",
+    "GpuChoice",
+    "Model",
+    "check_grammar",
+    "choose_gpu_layers",
+]

@@ -10,10 +10,18 @@ from models.engine.step import Chunk
 
 
 class Batch:
-    """A llama_batch whose columns are our own arrays: rows are written by slices, not one C store at a time."""
+    """A llama_batch whose columns are our own arrays: rows are written by slices, not one C store at a time.
 
-    def __init__(self, capacity: int, slots: int) -> None:
+    Args:
+        capacity: the most tokens of a step.
+        slots: ids of sequences lie below it.
+        wants_all: every token's output is asked for, as pooled embeddings have to.
+
+    """
+
+    def __init__(self, capacity: int, slots: int, *, wants_all: bool = False) -> None:
         self.capacity = capacity
+        self._wants_all = wants_all
         self._tokens = np.zeros(capacity, np.int32)
         self._positions = np.zeros(capacity, np.int32)
         self._slot_counts = np.ones(capacity, np.int32)
@@ -43,8 +51,8 @@ class Batch:
         self._tokens[start:end] = chunk.tokens
         self._positions[start:end] = np.arange(chunk.position, chunk.position + end - start)
         self._slot_pointers[start:end] = self._slot_ids.ctypes.data + self._slot_ids.itemsize * chunk.slot
-        self._wanted[start:end] = 0
-        self._wanted[end - 1] = chunk.wants_token
+        self._wanted[start:end] = self._wants_all
+        self._wanted[end - 1] |= chunk.wants_token
 
     def _as_struct(self) -> Handle:
         batch = api.llama_batch()

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from models.engine.event import TokenScore
+from models.engine.likelihood import likelihood
 from models.engine.llama.batch import Batch
 from models.engine.llama.model import Model
 from models.engine.llama.native import Handle, api
-from models.engine.llama.sampler import Sampler
+from models.engine.llama.sampler import Sampler, logits_view
 from models.engine.params import SamplingParams
 from models.engine.step import Chunk, Layout
 from models.errors import DecodeFailed, LoadFailed
@@ -80,6 +82,12 @@ class Context:
     def sample(self, sampler: Sampler, row: int) -> int:
         """Draw the next token after an output row of the last decode, and count it."""
         return sampler.draw(self._handle, row)
+
+    def score(self, row: int, token: int, alternatives: int) -> TokenScore:
+        """How likely a token was after an output row of the last decode, and so many of the likeliest in its place."""
+        found = likelihood(logits_view(self._handle, row, self._model.vocabulary_size), token, alternatives)
+        top = tuple((self._model.spelling(each), logprob) for each, logprob in found.top)
+        return TokenScore(self._model.spelling(token), found.logprob, top)
 
     def release(self, sampler: Sampler) -> None:
         """Free a sampler."""

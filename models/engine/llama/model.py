@@ -84,13 +84,35 @@ class Model:
         width = self._number("attention.key_length", usual) + self._number("attention.value_length", usual)
         return max(1, layers * heads * width * 2)
 
+    @property
+    def makes_embeddings(self) -> bool:
+        """Whether it is made for that, and not for chats: its file says how the tokens of a text become one vector."""
+        pooled = {api.LLAMA_POOLING_TYPE_MEAN, api.LLAMA_POOLING_TYPE_CLS, api.LLAMA_POOLING_TYPE_LAST}
+        return self._number("pooling_type", api.LLAMA_POOLING_TYPE_NONE) in pooled
+
+    @property
+    def makes_text(self) -> bool:
+        """Whether it can go on behind a text: each token sees those before it only, and there is no other purpose."""
+        pooling = self._number("pooling_type", api.LLAMA_POOLING_TYPE_NONE)
+        return pooling == api.LLAMA_POOLING_TYPE_NONE and self._value("attention.causal") != b"false"
+
+    @property
+    def embedding_width(self) -> int:
+        """How many numbers an embedding has."""
+        return int(api.llama_model_n_embd_out(self.handle))
+
     def _number(self, key: str, default: int) -> int:
         """A number of the file's own, below its architecture's name."""
+        value = self._value(key)
+        return int(value) if value.isdigit() else default
+
+    def _value(self, key: str) -> bytes:
+        """The same as text; empty if there is none."""
         buffer = ctypes.create_string_buffer(_PIECE_BYTES)
         api.llama_model_meta_val_str(self.handle, b"general.architecture", buffer, _PIECE_BYTES)
         full = buffer.value + b"." + key.encode()
         size = api.llama_model_meta_val_str(self.handle, full, buffer, _PIECE_BYTES)
-        return int(buffer.value) if size > 0 and buffer.value.isdigit() else default
+        return buffer.value if size > 0 else b""
 
     @property
     def chat_template(self) -> str | None:
@@ -135,6 +157,10 @@ class Model:
     def piece(self, token: int) -> bytes:
         """The bytes that a generated token adds to the text; empty for control tokens."""
         return self._pieces[token]
+
+    def spelling(self, token: int) -> bytes:
+        """The bytes of any token; of control tokens their own spelling."""
+        return self._pieces[token] or self.text(token).encode()
 
     def close(self) -> None:
         """Free the weights. Nothing may use the model any more."""

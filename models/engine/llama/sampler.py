@@ -61,7 +61,7 @@ class Sampler:
             ValueError: the row's logits were not asked for.
 
         """
-        return self.draw_from(_view(context, row, self._model.vocabulary_size))
+        return self.draw_from(logits_view(context, row, self._model.vocabulary_size))
 
     def draw_from(self, logits: Logits) -> int:
         """Draw the next token from a row of logits, shape (vocabulary,), and count it. The row is left as it is."""
@@ -124,7 +124,7 @@ def _possible(tokens: Indices, logits: Logits) -> Indices:
     return tokens[np.isfinite(logits[tokens])]
 
 
-def _view(context: Handle, row: int, size: int) -> Logits:
+def logits_view(context: Handle, row: int, size: int) -> Logits:
     """A row of a context's logits, where llama.cpp has them: valid until its next decode."""
     pointer = api.llama_get_logits_ith(context, row) if row >= 0 else None
     if not pointer:

@@ -8,10 +8,11 @@ from typing import Any
 from models.engine.crew import Crew
 from models.engine.event import Ended, Event, Failed, Piece, hand_out
 from models.engine.llama import Context
-from models.engine.loop import Engine, Snapshot
+from models.engine.loop import Engine
 from models.engine.pace import Pace
 from models.engine.params import SamplingParams
 from models.engine.scheduler import Rules, Scheduler
+from models.engine.snapshot import Snapshot
 
 
 @dataclass

@@ -3,6 +3,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.engine.event import TokenScore
+from models.engine.tally import Tally
 from models.engine.text import Assembler, StopFilter
 
 LETTERS = st.text("abé🇫", max_size=40)
@@ -45,3 +47,22 @@ def test_what_was_let_out_never_contains_a_stop_string(text: str, stops: tuple[s
     stop_filter = StopFilter(stops)
     out = "".join(stop_filter.feed(letter) for letter in text)
     assert not any(stop in out for stop in stops)
+
+
+@given(LETTERS, STOPS, st.lists(st.integers(0, 99), max_size=8))
+def test_tokens_are_told_in_step_with_the_text_and_spell_it(
+    text: str, stops: tuple[str, ...], places: list[int]
+) -> None:
+    assembler, tally, out, told = Assembler(stops), Tally(), "", b""
+    pieces = [piece for piece in cut(text.encode(), places) if piece]
+    for piece in pieces:
+        new = assembler.feed(piece)
+        score = None if assembler.is_stopped else TokenScore(piece, 0.0)
+        told += b"".join(token.piece for token in tally.release(new, score, assembler.held))
+        out += new
+        assert out.encode().startswith(told)
+    if not assembler.is_stopped:
+        out, told = out + (held := assembler.flush()), told + b"".join(t.piece for t in tally.release(held))
+        assert told == text.encode()
+    longest = max(map(len, pieces), default=0)
+    assert len(out.encode()) - len(told) <= longest

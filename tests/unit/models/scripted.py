@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from models.engine.crew import Crew
-from models.engine.event import Event, hand_out
+from models.engine.event import Event, TokenScore, hand_out
 from models.engine.loop import Engine
 from models.engine.pace import Pace
 from models.engine.params import SamplingParams
@@ -44,6 +44,9 @@ class ScriptedBackend:
 
     def sample(self, sampler: Iterator[int], row: int) -> int:
         return next(sampler)
+
+    def score(self, row: int, token: int, alternatives: int) -> TokenScore:
+        return TokenScore(self.piece(token), -float(token), ((b"?", -1.0),) * alternatives)
 
     def release(self, sampler: Iterator[int]) -> None:
         self.samplers -= 1
@@ -100,9 +103,11 @@ class Rig:
         stop: tuple[str, ...] = (),
         client: str = "",
         deadline_at: float | None = None,
+        logprobs: int | None = None,
+        healing: bytes = b"",
     ) -> tuple[int, list[Event]]:
         events: list[Event] = []
-        params = SamplingParams(max_tokens=max_tokens, seed=0, stop=stop)
+        params = SamplingParams(max_tokens=max_tokens, seed=0, stop=stop, logprobs=logprobs, healing=healing)
         tokens = [65] * prompt
         return self.engine.submit(tokens, params, events.append, client=client, deadline_at=deadline_at), events
 

@@ -6,6 +6,7 @@ So a sequence's answer says whether it was read right: whoever shares, cuts, evi
 from dataclasses import dataclass, field
 from zlib import crc32
 
+from models.engine.event import TokenScore
 from models.engine.params import SamplingParams
 from models.engine.step import Chunk, Layout
 from models.errors import DecodeFailed
@@ -85,6 +86,9 @@ class SimulatedBackend:
 
     def sample(self, sampler: None, row: int) -> int:
         return self._outputs.pop(row)
+
+    def score(self, row: int, token: int, alternatives: int) -> TokenScore:
+        return TokenScore(self.piece(token), 0.0)
 
     def release(self, sampler: None) -> None:
         self.samplers -= 1

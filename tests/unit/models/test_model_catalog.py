@@ -129,7 +129,7 @@ async def test_pull_sweeps_what_a_killed_pull_left(tmp_path: Path) -> None:
 
 def test_table_says_what_is_not_here(tmp_path: Path) -> None:
     header, row = render_table(tmp_path).splitlines()
-    assert header.split() == ["NAME", "SIZE", "CONTEXT", "LICENCE", "WHERE"]
+    assert header.split() == ["NAME", "SIZE", "CONTEXT", "LICENCE", "CONVERTED", "WHERE"]
     assert row.endswith("not here")
 
 

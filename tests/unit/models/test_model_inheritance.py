@@ -202,3 +202,38 @@ def test_request_interrupts_the_reading_ahead_and_nothing_is_lost() -> None:
     desk.scheduler.remove(2)
     desk.step()
     assert [each.id for each in desk.scheduler.primed()] == [1]
+
+
+def test_tokens_that_were_inherited_are_told_as_cached() -> None:
+    desk = Desk(pool())
+    first, second = sequence(0, [*HEAD, 1]), sequence(1, [*HEAD, 2])
+    desk.ask(first, second)
+    desk.step()
+    desk.step()
+    assert (first.cached_tokens, second.cached_tokens) == (0, 40)
+
+
+def test_prefix_that_could_not_be_handed_over_is_not_cached() -> None:
+    desk = Desk(pool())
+    desk.refuses = True
+    first, second = sequence(0, [*HEAD, 1]), sequence(1, [*HEAD, 2])
+    desk.ask(first, second)
+    desk.step()
+    desk.step()
+    assert second.cached_tokens == 0
+
+
+def test_what_a_preempted_sequence_inherits_of_itself_is_not_cached() -> None:
+    heir = sequence(0, [*HEAD, 1])
+    heir.inherit(20)
+    heir.tokens.append(1)
+    heir.forget()
+    heir.inherit(40)
+    assert heir.cached_tokens == 20
+
+
+def test_prompt_that_lost_what_it_inherited_before_its_first_word_is_not_cached() -> None:
+    heir = sequence(0, [*HEAD, 1])
+    heir.inherit(20)
+    heir.forget()
+    assert heir.cached_tokens == 0

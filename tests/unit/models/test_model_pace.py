@@ -31,6 +31,16 @@ def test_prompt_alone_may_take_longer_but_not_for_ever() -> None:
     assert taught((0, 500, 5.0)).budget(0) == 100
 
 
+def test_prompt_that_nobody_waits_for_is_read_at_once_within_two_seconds() -> None:
+    assert taught((0, 500, 1.9)).budget(0, is_lone=True) == 512
+    assert taught((0, 500, 5.0)).budget(0, is_lone=True) == 200
+
+
+def test_lone_prompt_beside_streams_is_not_alone() -> None:
+    pace = taught((1, 0, 0.05), (0, 400, 0.4))
+    assert pace.budget(1, is_lone=True) == pace.budget(1)
+
+
 def test_prompt_beside_streams_gets_what_the_time_allows() -> None:
     pace = taught((8, 0, 0.05), (0, 400, 0.4))
     assert pace.budget(8) == 200

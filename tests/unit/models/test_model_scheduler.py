@@ -79,6 +79,16 @@ def test_plan_respects_the_token_budget() -> None:
     assert not chunk.wants_token
 
 
+def test_lone_prompt_is_read_in_one_portion_and_one_of_several_is_not() -> None:
+    made = scheduler(sequence(1, prompt=400), step_tokens=512, parallel=2)
+    made.pace.observe(0, 500, 1.9)
+    made.admit()
+    assert [len(chunk.tokens) for chunk in made.plan()] == [400]
+    made.submit(sequence(2, "b", prompt=400))
+    made.admit()
+    assert sum(len(chunk.tokens) for chunk in made.plan()) == 263
+
+
 def test_plan_twice_is_the_same_plan() -> None:
     made = scheduler(sequence(1))
     made.admit()
