@@ -9,6 +9,9 @@ replaced by a mark (private-use characters around its number); after rendering, 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar, cast
+
+_ValueT = TypeVar("_ValueT")
 
 _OPEN = "\ue000"
 _CLOSE = "\ue001"
@@ -40,6 +43,17 @@ class LiteralMarks:
     def protect(self, text: str) -> str:
         """Replace each spelling by its mark."""
         return self._pattern.sub(lambda match: f"{_OPEN}{self._numbers[match[0]]}{_CLOSE}", text)
+
+    def protect_all(self, value: _ValueT) -> _ValueT:
+        """The same for all texts in a value of JSON, names of fields included."""
+        return cast("_ValueT", self._protected(value))
+
+    def _protected(self, value: object) -> object:
+        if isinstance(value, str):
+            return self.protect(value)
+        if isinstance(value, dict):
+            return {self.protect(key): self._protected(item) for key, item in value.items()}
+        return [self._protected(item) for item in value] if isinstance(value, list) else value
 
     def split(self, rendered: str) -> Iterator[Span]:
         """The rendered text with its marks turned back into spellings, in order."""

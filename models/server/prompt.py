@@ -1,14 +1,17 @@
 """From messages or text to the tokens of a prompt, within the model's context."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from models.engine.healing import NO_SEAM, Seam, roll_back
 from models.engine.prefix import common_prefix
 from models.errors import RequestError
 from models.server.literal import LiteralMarks
+from models.server.messages import Tool, Turn, text_of, text_of_tools
 from models.server.shrink import shrunk
 from models.server.template import ChatTemplate
+from models.server.trial import ToolFormatName
 
 
 class Vocabulary(Protocol):
@@ -87,29 +90,45 @@ class PromptEncoder:
         self._marks = marks
         self._context_tokens = context_tokens
 
-    def chat(self, messages: list[dict[str, str]], delivered: str = "") -> Prompt:
+    @property
+    def tool_format(self) -> ToolFormatName:
+        """How the model spells calls of tools."""
+        return self._template.tool_format
+
+    def chat(self, messages: list[Turn], delivered: str = "", tools: Sequence[Tool] | None = None) -> Prompt:
         """A conversation, up to where the answer begins, or up to where it broke off.
 
         Args:
-            messages: each with "role" (system, user, assistant, tool) and "content".
-            delivered: what there is of the answer.
+            messages: the turns; the answer goes on behind the last one if that is a prefix.
+            delivered: what the client has of the answer, without that prefix.
+            tools: that the model may call, or knows to have been called.
 
         Raises:
             RequestError: too long, or refused by the template.
 
         """
-        self._refuse_hopeless(sum(len(message["content"]) for message in messages), "messages")
+        self._refuse_hopeless(len(text_of_tools(tools)) + sum(len(text_of(turn)) for turn in messages), "messages")
         # A message is at least one token of template: this bounds the rendering of a million empty ones.
         if len(messages) >= self._context_tokens:
             raise self._too_long(f"at least {len(messages)}", "messages")
-        rendered = self._template.render([self._protected(message) for message in messages])
+        prefix = messages[-1]["content"] if messages and "prefix" in messages[-1] else None
+        turns = [self._protected(turn) for turn in (messages if prefix is None else messages[:-1])]
+        rendered = self._template.render(turns, tools=[self._marks.protect_all(tool) for tool in tools or ()])
         tokens: list[int] = []
         for span in self._marks.split(rendered):
             tokens += self._vocabulary.tokenize(span.text, add_special=False, parse_special=not span.is_literal)
-        return self._continued(tokens, delivered, "messages")
+        return self._continued(tokens, delivered, "messages", prefix or "")
 
-    def fitting_chat(self, messages: list[dict[str, str]], delivered: str, answer_tokens: int | None) -> Prompt:
+    def fitting_chat(
+        self,
+        messages: list[Turn],
+        delivered: str,
+        answer_tokens: int | None,
+        tools: Sequence[Tool] | None = None,
+    ) -> Prompt:
         """The same, and what is too long is shortened: there will be room for the answer, or for a part of it.
+
+        The tools stay as they are: a model that knows half of them calls what does not exist.
 
         Raises:
             RequestError: it cannot be made to fit, or the template refuses it.
@@ -117,20 +136,22 @@ class PromptEncoder:
         """
         most_for_answer = self._context_tokens // _ANSWER_SHARE
         room = self._context_tokens - min(answer_tokens or most_for_answer, most_for_answer)
-        if (prompt := self._chat_within(room, messages, delivered)) is not None:
+        if (prompt := self._chat_within(room, messages, delivered, tools)) is not None:
             return prompt
-        wanted = room - self._count(delivered)
+        wanted = room - self._count(delivered) - self._count(text_of_tools(tools))
         for _ in range(_SHRINKINGS):
             messages = shrunk(messages, wanted, self._count)
-            if (prompt := self._chat_within(room, messages, delivered)) is not None:
+            if (prompt := self._chat_within(room, messages, delivered, tools)) is not None:
                 return replace(prompt, is_shrunk=True)
             wanted -= wanted // _SHRINKINGS
-        return replace(self.chat(messages, delivered), is_shrunk=True)
+        return replace(self.chat(messages, delivered, tools), is_shrunk=True)
 
-    def _chat_within(self, room: int, messages: list[dict[str, str]], delivered: str) -> Prompt | None:
+    def _chat_within(
+        self, room: int, messages: list[Turn], delivered: str, tools: Sequence[Tool] | None
+    ) -> Prompt | None:
         """The prompt, None if it is too long. Raises RequestError for other reasons."""
         try:
-            prompt = self.chat(messages, delivered)
+            prompt = self.chat(messages, delivered, tools)
         except RequestError as error:
             if error.code != _TOO_LONG:
                 raise
@@ -144,7 +165,7 @@ class PromptEncoder:
             return len(text) * self._count(text[:most]) // most
         return len(self._vocabulary.tokenize(text, add_special=False, parse_special=False))
 
-    def beginning(self, messages: list[dict[str, str]]) -> list[int]:
+    def beginning(self, messages: list[Turn], tools: Sequence[Tool] | None = None) -> list[int]:
         """The tokens with which every conversation begins that begins with these messages; may be none.
 
         Templates put words around messages, and some refuse to render a system message alone. So two conversations
@@ -154,7 +175,8 @@ class PromptEncoder:
             RequestError: too long, or refused by the template.
 
         """
-        one, other = (self.chat([*messages, {"role": "user", "content": text}]).tokens for text in ("a", "b"))
+        ends: list[Turn] = [{"role": "user", "content": text} for text in ("a", "b")]
+        one, other = (self.chat([*messages, end], tools=tools).tokens for end in ends)
         return one[: common_prefix(one, other)]
 
     def text(self, text: str, delivered: str = "") -> Prompt:
@@ -178,20 +200,22 @@ class PromptEncoder:
             raise RequestError(f"token ids lie between 0 and {self._vocabulary.vocabulary_size - 1}", param="prompt")
         return self._continued(tokens or self._beginning(), delivered, "prompt")
 
-    def _continued(self, tokens: list[int], delivered: str, param: str) -> Prompt:
-        if not delivered:
+    def _continued(self, tokens: list[int], delivered: str, param: str, prefix: str = "") -> Prompt:
+        """Behind `prefix` and `delivered`, which are one text; only the latter is of this answer."""
+        said = prefix + delivered
+        if not said:
             return Prompt(self._fitting(tokens, param))
-        self._refuse_hopeless(len(delivered), param)
-        answer = self._vocabulary.tokenize(delivered, add_special=False, parse_special=False)
+        self._refuse_hopeless(len(said), param)
+        answer = self._vocabulary.tokenize(said, add_special=False, parse_special=False)
         kept, owed = roll_back(tokens + answer, self._vocabulary.piece, len(answer))
         spelled = b"".join(map(self._vocabulary.piece, answer))
         # Without the space that some tokenizers put in front of every text.
-        exact = spelled[-len(delivered.encode(errors="replace")) :]
-        return Prompt(self._fitting(kept, param), Seam(exact, owed), max(len(kept) - len(tokens), 0))
+        exact = spelled[-len(said.encode(errors="replace")) :]
+        asked = len(tokens) + (self._count(prefix) if prefix else 0)
+        return Prompt(self._fitting(kept, param), Seam(exact, owed), max(len(kept) - asked, 0))
 
-    def _protected(self, message: dict[str, str]) -> dict[str, str]:
-        role = "user" if message["role"] == "tool" and not self._template.knows_tools else message["role"]
-        return {"role": role, "content": self._marks.protect(message["content"])}
+    def _protected(self, turn: Turn) -> Turn:
+        return cast("Turn", {**self._marks.protect_all(dict(turn)), "role": turn["role"]})
 
     def _beginning(self) -> list[int]:
         candidates = (self._vocabulary.bos, self._vocabulary.eos, 0)

@@ -1,18 +1,23 @@
 """The model's own chat template: Jinja source out of a GGUF file, rendered in a sandbox.
 
-The sandbox keeps a template from reaching into Python or changing what it is given. It does not bound its running time:
-the file is the operator's choice, and messages are data here, never template source.
+Messages are data here, never template source. What a template does not take is repaired before it is refused, see
+`models.server.repair`; what it takes is found out when it is loaded, see `models.server.trial`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, NoReturn
 
 import jinja2
-import msgspec
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from models.errors import LoadFailed, RequestError
+from models.server.messages import Tool, Turn
+from models.server.repair import REPAIRS, SPELLED, Repair, repaired, user_first
+from models.server.sandbox.budget import Budget
+from models.server.sandbox.calendar import Calendar
+from models.server.sandbox.template import BoundedTemplate, TemplateEndless, TemplateFault
+from models.server.spelling import with_described
+from models.server.trial import Form, ToolFormatName, find_out
 
 # What most models that carry no template were trained on.
 CHATML: Final = (
@@ -20,13 +25,18 @@ CHATML: Final = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
+_TRIAL_UNITS: Final = 1_000_000
+"""Conversations to try a template with are small."""
 
-class _Refused(jinja2.TemplateError):
-    """The template itself called raise_exception."""
+_LEAST_UNITS: Final = 8_000_000
+_UNITS_PER_CHARACTER: Final = 32
+"""Templates look at each message some ten times, and for each at all others; a second, where one does not end."""
+
+_ANY_WEIGHT: Final = 1 << 40
 
 
 class ChatTemplate:
-    """A compiled template.
+    """A compiled template, and what was found out about it.
 
     Args:
         source: Jinja; None for ChatML.
@@ -35,45 +45,86 @@ class ChatTemplate:
         now: local time, for templates that tell the model the date.
 
     Raises:
-        LoadFailed: the source does not compile.
+        LoadFailed: the source does not compile, or does not come to an end.
 
     """
 
     def __init__(self, source: str | None, bos: str, eos: str, now: Callable[[], datetime]) -> None:
-        source = source or CHATML
-        self._constants = {"bos_token": bos, "eos_token": eos}
-        # A template that never names the role would print it as it prints any other, and no model was trained on that.
-        self.knows_tools = "'tool'" in source or '"tool"' in source
-        # The settings that the authors of templates test with (transformers.apply_chat_template).
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-        )
-        environment.filters["tojson"] = _to_json
-        environment.globals["raise_exception"] = _raise_exception
-        environment.globals["strftime_now"] = lambda form: now().strftime(form)
+        self._constants = {"bos_token": bos, "eos_token": eos, "add_generation_prompt": True}
+        functions: dict[str, Callable[..., object]] = {
+            "raise_exception": _raise_exception,
+            "strftime_now": Calendar(now),
+        }
         try:
-            self._template = environment.from_string(source)
-        except jinja2.TemplateError as error:
+            self._template = BoundedTemplate(source or CHATML, functions)
+        except TemplateFault as error:
             raise LoadFailed(f"the model's chat template does not compile ({error}): use another file") from error
+        self._found = find_out(self._tried)
 
-    def render(self, messages: list[dict[str, str]]) -> str:
+    @property
+    def tool_format(self) -> ToolFormatName:
+        """How the model is to spell calls; `generic` is told to it in a system message."""
+        return self._found.tool_format
+
+    @property
+    def knows_tools(self) -> bool:
+        """Whether it describes tools itself, as the model was trained."""
+        return self.tool_format != "generic"
+
+    def render(self, messages: Sequence[Turn], *, tools: Sequence[Tool] | None = None) -> str:
         """The prompt up to where the assistant's answer begins.
 
+        Args:
+            messages: the conversation.
+            tools: that may be called.
+
         Raises:
-            RequestError: the template refuses these messages, e.g. because roles do not alternate.
+            RequestError: the template refuses these messages, however they are put.
 
         """
+        turns, native = self._with_tools(list(messages), list(tools or ()))
+        units = _LEAST_UNITS + _UNITS_PER_CHARACTER * Budget(_ANY_WEIGHT).weigh(turns, native)
+        faults: list[TemplateFault] = []
+        for repairs in self._ladder():
+            try:
+                return self._print(self._found.form, repaired(turns, repairs), native, units)
+            except TemplateEndless as error:
+                raise _refusal(error) from error
+            except TemplateFault as error:
+                faults.append(error)
+        raise _refusal(faults[0]) from faults[0]
+
+    def _with_tools(self, turns: list[Turn], tools: list[Tool]) -> tuple[list[Turn], list[Tool]]:
+        """The tools in a system message, or apart for a template that knows what to do with them."""
+        if tools and not self.knows_tools:
+            return with_described(turns, tools), []
+        if tools and self.tool_format == "llama3":
+            # These templates put the tools into the first message that is not the system's, and call it the user's.
+            return user_first(turns), tools
+        return turns, tools
+
+    def _ladder(self) -> list[tuple[Repair, ...]]:
+        """What to try, from what the template needs as a rule to all that there is."""
+        known = self._found.repairs
+        structural = tuple(repair for repair in REPAIRS if repair in known or repair.is_structural)
+        return [known, structural, (SPELLED, *(repair for repair in structural if repair is not SPELLED))]
+
+    def _print(self, form: Form, turns: list[Turn], tools: list[Tool], units: int) -> str:
+        messages = [form.view(turn) for turn in turns]
+        return self._template.render({"messages": messages, "tools": tools or form.no_tools, **self._constants}, units)
+
+    def _tried(self, form: Form, turns: list[Turn], tools: list[Tool]) -> str | None:
         try:
-            return self._template.render(messages=messages, add_generation_prompt=True, **self._constants)
-        except jinja2.TemplateError as error:
-            raise RequestError(f"the local model cannot take these messages: {error}", param="messages") from error
+            return self._print(form, turns, tools, _TRIAL_UNITS)
+        except TemplateEndless as error:
+            raise LoadFailed(f"the model's chat template cannot be used ({error}): use another file") from error
+        except TemplateFault:
+            return None
 
 
 def _raise_exception(message: str) -> NoReturn:
-    raise _Refused(message)
+    raise jinja2.TemplateError(message)
 
 
-def _to_json(value: object, indent: int | None = None) -> str:
-    # Not Jinja's own filter, which escapes for HTML.
-    encoded = msgspec.json.encode(value)
-    return (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()
+def _refusal(error: TemplateFault) -> RequestError:
+    return RequestError(f"the local model cannot take these messages: {error}", param="messages")

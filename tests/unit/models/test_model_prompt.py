@@ -3,8 +3,9 @@ from datetime import UTC, datetime
 import pytest
 
 from models.engine.healing import NO_SEAM
-from models.errors import LoadFailed, RequestError
+from models.errors import RequestError
 from models.server.literal import LiteralMarks, Span
+from models.server.messages import Tool, Turn, TurnCall
 from models.server.prompt import PromptEncoder
 from models.server.template import ChatTemplate
 
@@ -46,13 +47,13 @@ def encoder(context_tokens: int = 500, source: str | None = None) -> PromptEncod
     return PromptEncoder(ByteVocabulary(), template(source), LiteralMarks((CONTROL,)), context_tokens)
 
 
-def user(content: str) -> list[dict[str, str]]:
+def user(content: str) -> list[Turn]:
     return [{"role": "user", "content": content}]
 
 
-def refused(made: PromptEncoder, messages: list[dict[str, str]]) -> RequestError:
+def refused(made: PromptEncoder, messages: list[Turn], tools: list[Tool] | None = None) -> RequestError:
     with pytest.raises(RequestError) as caught:
-        made.chat(messages)
+        made.chat(messages, tools=tools)
     return caught.value
 
 
@@ -73,15 +74,6 @@ def test_marks_survive_a_template_that_trims() -> None:
 def test_longest_control_text_is_taken() -> None:
     marks = LiteralMarks(("<a>", "<a><b>"))
     assert list(marks.split(marks.protect("x<a><b>"))) == [Span("x", False), Span("<a><b>", True)]
-
-
-def test_tool_turn_becomes_a_user_turn_where_the_template_knows_none() -> None:
-    assert encoder().chat([{"role": "tool", "content": "4"}]).tokens[:5] == [*b"user:"]
-
-
-def test_tool_turn_is_kept_where_the_template_knows_it() -> None:
-    made = encoder(source="{{ messages[0].role == 'tool' }}")
-    assert made.chat([{"role": "tool", "content": "4"}]).tokens == [*b"True"]
 
 
 def test_prompt_that_leaves_no_room_is_refused_in_openais_words() -> None:
@@ -134,34 +126,83 @@ def test_prompt_without_an_answer_has_no_seam() -> None:
     assert encoder().text("Say: ").seam == NO_SEAM
 
 
-def test_without_a_template_chatml_is_used() -> None:
-    rendered = template().render(user("hi"))
-    assert rendered == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
-
-
-def test_template_that_refuses_gives_a_request_error() -> None:
-    with pytest.raises(RequestError, match="roles must alternate"):
-        template("{{ raise_exception('roles must alternate') }}").render(user("hi"))
-
-
-@pytest.mark.parametrize(
-    "attack",
-    ["{{ ''.__class__.__mro__[1] }}", "{{ messages.append(1) }}", "{{ raise_exception.__globals__['jinja2'] }}"],
+CALLING = (
+    "{% for m in messages %}{{ m.role }}:{{ m.content }}{% for c in m.tool_calls or [] %}<tool_call>\n"
+    '{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}\n</tool_call>'
+    "{% endfor %}<|end|>{% endfor %}{% for t in tools or [] %}{{ t.function | tojson }}{% endfor %}"
 )
-def test_template_cannot_leave_the_sandbox(attack: str) -> None:
-    with pytest.raises(RequestError, match=r"unsafe|not safely callable"):
-        template(attack).render(user("hi"))
+
+HOSTILE = f'a{CONTROL}"\\\n'
+
+TOOL: Tool = {
+    "type": "function",
+    "function": {"name": "f", "description": HOSTILE, "parameters": {"properties": {HOSTILE: {"type": "string"}}}},
+}
 
 
-def test_message_text_is_never_template_source() -> None:
-    assert template("{{ messages[0].content }}").render(user("{{ 1 + 1 }}")) == "{{ 1 + 1 }}"
+def calls(arguments: dict[str, object] | str) -> list[Turn]:
+    """A conversation with a call, all of whose texts try to end the turn."""
+    made: TurnCall = {"id": HOSTILE, "type": "function", "function": {"name": HOSTILE, "arguments": arguments}}
+    return [
+        {"role": "user", "content": "?", "name": HOSTILE},
+        {"role": "assistant", "content": HOSTILE, "tool_calls": [made]},
+        {"role": "tool", "content": HOSTILE, "name": HOSTILE, "tool_call_id": HOSTILE},
+    ]
 
 
-def test_template_has_the_functions_that_models_expect() -> None:
-    rendered = template("{{ strftime_now('%Y') }} {{ {'a': '<é>'} | tojson }} {{ bos_token }}").render([])
-    assert rendered == '2026 {"a":"<é>"} <s>'
+@pytest.mark.parametrize("source", [CALLING, None], ids=["hermes", "generic"])
+@pytest.mark.parametrize("arguments", [{HOSTILE: [HOSTILE, {"a": HOSTILE}]}, HOSTILE], ids=["json", "text"])
+def test_only_the_template_ends_turns(source: str | None, arguments: dict[str, object] | str) -> None:
+    made = encoder(5000, source)
+    assert made.tool_format == ("hermes" if source else "generic")
+    tokens = made.chat(calls(arguments), tools=[TOOL]).tokens
+    assert tokens.count(CONTROL_TOKEN) == len(calls(arguments)) + (source is None)
 
 
-def test_broken_template_is_a_load_error() -> None:
-    with pytest.raises(LoadFailed, match="does not compile"):
-        template("{% if %}")
+def test_control_tokens_in_arguments_stay_the_text_that_they_are() -> None:
+    tokens = encoder(5000, CALLING).chat(calls({"a": CONTROL})).tokens
+    assert f'{{"a": "{CONTROL}"}}'.encode() in bytes(token for token in tokens if token < 256)
+
+
+def test_tools_count_as_part_of_the_prompt() -> None:
+    large: Tool = {"type": "function", "function": {"name": "f", "description": "x" * 5000}}
+    assert refused(encoder(500, CALLING), user("hi"), [large]).code == "context_length_exceeded"
+
+
+def test_answer_goes_on_behind_a_prefix() -> None:
+    turns: list[Turn] = [*user("?"), {"role": "assistant", "content": "It is su", "prefix": True}]
+    prompt = encoder().chat(turns)
+    assert prompt.tokens == [*b"user:?", CONTROL_TOKEN, *b"It is"]
+    assert (prompt.seam.delivered, prompt.seam.owed, prompt.answered) == (b"It is su", b" su", 0)
+
+
+def test_what_is_delivered_goes_on_behind_the_prefix() -> None:
+    turns: list[Turn] = [*user("?"), {"role": "assistant", "content": "It is su", "prefix": True}]
+    prompt = encoder().chat(turns, "nny and wa")
+    assert prompt.tokens == [*b"user:?", CONTROL_TOKEN, *b"It is sunny and"]
+    assert (prompt.seam.owed, prompt.answered) == (b" wa", len("nny and"))
+
+
+def test_prefix_never_yields_control_tokens() -> None:
+    turns: list[Turn] = [*user("?"), {"role": "assistant", "content": f"a{CONTROL}b c", "prefix": True}]
+    assert encoder().chat(turns).tokens.count(CONTROL_TOKEN) == 1
+
+
+def test_conversation_with_tools_is_shortened_to_fit() -> None:
+    made = encoder(900, CALLING)
+    turns = [turn for _ in range(20) for turn in (*user("x" * 30), *calls({"a": "b"})[1:])]
+    prompt = made.fitting_chat([*turns, *user("and now?")], "", 50, [{"type": "function", "function": {"name": "f"}}])
+    text = bytes(token for token in prompt.tokens if token < 256)
+    assert prompt.is_shrunk
+    assert text.count(b"<tool_call>") == text.count(b"tool:")
+    assert b'and now?{"name": "f"}' in text
+
+
+def test_beginning_with_tools_is_that_of_conversations_with_tools() -> None:
+    made = encoder(5000)
+    beginning = made.beginning([{"role": "system", "content": "be kind"}], [TOOL])
+    assert (
+        made.chat([{"role": "system", "content": "be kind"}, *user("hi")], tools=[TOOL]).tokens[: len(beginning)]
+        == beginning
+    )
+    assert len(beginning) > len("be kind") + len(TOOL["function"]["description"])

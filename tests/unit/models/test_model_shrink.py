@@ -3,18 +3,19 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.server.messages import Turn, TurnCall
 from models.server.shrink import ELLIPSIS, shrunk
 
 FRAME = 8
 
 
-def say(*contents: str) -> list[dict[str, str]]:
+def say(*contents: str) -> list[Turn]:
     """System first, then user and assistant in turn."""
     roles = ["system", *(["user", "assistant"] * len(contents))]
     return [{"role": role, "content": content} for role, content in zip(roles, contents, strict=False)]
 
 
-def size(messages: list[dict[str, str]]) -> int:
+def size(messages: list[Turn]) -> int:
     return sum(len(message["content"]) + FRAME for message in messages)
 
 
@@ -47,6 +48,32 @@ def test_short_texts_are_not_cut_for_the_sake_of_long_ones() -> None:
     left = shrunk(say("be kind", "x" * 1000), 300, len)
     assert left[0]["content"] == "be kind"
     assert len(left[1]["content"]) > 200
+
+
+def exchange(letter: str, *, answered: bool = True) -> list[Turn]:
+    call: TurnCall = {"id": letter, "type": "function", "function": {"name": "f", "arguments": {}}}
+    result: Turn = {"role": "tool", "content": letter * 20, "tool_call_id": letter}
+    return [{"role": "assistant", "content": "", "tool_calls": [call]}, *([result] if answered else [])]
+
+
+def test_calls_go_with_their_results() -> None:
+    messages = [*say("s", "a"), *exchange("x"), *exchange("y"), {"role": "user", "content": "q"}]
+    for room in range(20, 400, 7):
+        left = shrunk(messages, room, len)
+        called = {call["id"] for turn in left for call in turn.get("tool_calls", [])}
+        assert called == {turn["tool_call_id"] for turn in left if turn["role"] == "tool"}
+
+
+def test_last_results_keep_their_call() -> None:
+    left = shrunk([*say("s", "a" * 100), *exchange("x")], 30, len)
+    assert [turn["role"] for turn in left] == ["system", "assistant", "tool"]
+
+
+def test_prefix_of_the_answer_is_never_cut() -> None:
+    prefix: Turn = {"role": "assistant", "content": "y" * 50, "prefix": True}
+    left = shrunk([*say("s", "x" * 1000), prefix], 200, len)
+    assert left[-1] == prefix
+    assert ELLIPSIS in left[-2]["content"]
 
 
 @given(st.lists(st.text(max_size=200), min_size=1, max_size=12), st.integers(100, 3000))
