@@ -1,7 +1,7 @@
 """OpenAI's request bodies, decoded and validated. Pure: bytes in, typed values out, `RequestError` for the rest.
 
 Unknown fields are ignored, as OpenAI's clients expect of each other's extensions. Fields that would change what the
-answer means and cannot be kept (a JSON schema, a forced tool call) are refused instead.
+answer means and cannot be kept are refused instead.
 """
 
 import re
@@ -11,8 +11,22 @@ import msgspec
 from msgspec import Meta, Struct
 
 from models.engine.healing import NO_SEAM, Seam
-from models.engine.params import SamplingParams, llama_seed
+from models.engine.params import MOST_ALTERNATIVES, SamplingParams, llama_seed
 from models.errors import RequestError
+from models.server.messages import CalledFunction, Message
+from models.server.offer import (
+    MOST_TOOLS,
+    Choice,
+    Function,
+    Mode,
+    Named,
+    Offer,
+    Tool,
+    offer_of_functions,
+    offer_of_tools,
+)
+from models.tools.demand import Delivered
+from models.tools.format import Spoken
 
 MAX_CHOICES: Final = 128
 _COMPLETION_DEFAULT_TOKENS: Final = 16  # OpenAI's own default for this endpoint
@@ -20,6 +34,7 @@ _COMPLETION_DEFAULT_TOKENS: Final = 16  # OpenAI's own default for this endpoint
 _Penalty: TypeAlias = Annotated[float, Meta(ge=-2.0, le=2.0)]
 _Share: TypeAlias = Annotated[float, Meta(ge=0.0, le=1.0)]
 _Count: TypeAlias = Annotated[int, Meta(ge=1)]
+_Alternatives: TypeAlias = Annotated[int, Meta(ge=0, le=MOST_ALTERNATIVES)]
 
 
 class StreamOptions(Struct, frozen=True):
@@ -70,25 +85,26 @@ class SamplingFields(Struct, frozen=True, kw_only=True):
         return self.stream_options is not None and self.stream_options.include_usage
 
 
-class Part(Struct, frozen=True):
-    """One part of a message's content."""
+class JsonSchema(Struct, frozen=True):
+    """A schema that the answer follows."""
 
-    type: str
-    text: str | None = None
-    refusal: str | None = None
-
-
-class Message(Struct, frozen=True):
-    """One turn of a conversation."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
+    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: str | None = None
+    schema: dict[str, Any] | None = None
+    strict: bool | None = None
 
 
 class ResponseFormat(Struct, frozen=True):
     """The form that the answer must take."""
 
-    type: str
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class DeliveredCall(Struct, frozen=True):
+    """A call that the client has, or the beginning of one."""
+
+    function: CalledFunction
 
 
 class ChatBody(SamplingFields, frozen=True, kw_only=True):
@@ -97,7 +113,58 @@ class ChatBody(SamplingFields, frozen=True, kw_only=True):
     messages: Annotated[list[Message], Meta(min_length=1)]
     max_completion_tokens: _Count | None = None
     response_format: ResponseFormat | None = None
-    tool_choice: Any = None
+    tools: Annotated[list[Tool], Meta(max_length=MOST_TOOLS)] | None = None
+    tool_choice: Mode | Choice | None = None
+    parallel_tool_calls: bool | None = None
+    functions: Annotated[list[Function], Meta(max_length=MOST_TOOLS)] | None = None
+    function_call: Literal["none", "auto"] | Named | None = None
+    continue_final_message: bool | None = None
+    add_generation_prompt: bool | None = None
+    logprobs: bool | None = None
+    top_logprobs: _Alternatives | None = None
+    delivered_tool_calls: list[DeliveredCall | list[DeliveredCall] | None] | None = None
+    """Of this answer, the calls that the client has, the last one perhaps in part: it goes on behind them. Of `n`
+    answers a list of such lists; null for those that are complete.
+    """
+
+    @property
+    def alternatives(self) -> int | None:
+        """How many likely tokens to tell beside each that is drawn; None tells nothing of either."""
+        return (self.top_logprobs or 0) if self.logprobs else None
+
+    @property
+    def answers(self) -> list[Delivered | None]:
+        """For each answer what the client has of it; None for those that are complete."""
+        rows = self._delivered_calls
+        texts = self.delivered if self.delivered_text is not None or not any(rows) else [None] * self.choices
+        return [_delivered(text, row) for text, row in zip(texts, rows, strict=True)]
+
+    @property
+    def _delivered_calls(self) -> list[list[DeliveredCall] | None]:
+        """For each answer the calls that the client has; None where it has none. Raises RequestError."""
+        given = self.delivered_tool_calls or []
+        flat = [item for item in given if isinstance(item, DeliveredCall)]
+        rows = [item for item in given if not isinstance(item, DeliveredCall)] or [flat or None] * self.choices
+        if len(rows) != self.choices or (flat and (self.choices > 1 or len(flat) != len(given))):
+            raise RequestError("several answers want a list for each, or null", param="delivered_tool_calls")
+        return rows
+
+    @property
+    def has_prefix(self) -> bool:
+        """Whether the answer goes on behind the last message, in whichever way that is said."""
+        return self.continues or bool(self.messages[-1].prefix)
+
+    @property
+    def continues(self) -> bool:
+        """Whether the answer goes on behind the last message, as vLLM and llama-server let clients say."""
+        return bool(self.continue_final_message) or self.add_generation_prompt is False
+
+    @property
+    def offer(self) -> Offer | None:
+        """What the model may do with tools; None if it has none to call. Raises RequestError."""
+        if self.functions and not self.tools:
+            return offer_of_functions(self.functions, self.function_call)
+        return offer_of_tools(self.tools or (), self.tool_choice, is_parallel=self.parallel_tool_calls is not False)
 
     @property
     def wanted_tokens(self) -> int | None:
@@ -111,6 +178,12 @@ class CompletionBody(SamplingFields, frozen=True, kw_only=True):
     prompt: str | list[str | int | list[int]] | None = None
     suffix: str | None = None
     echo: bool | None = None
+    logprobs: _Alternatives | None = None
+
+    @property
+    def alternatives(self) -> int | None:
+        """How many likely tokens to tell beside each that is drawn; None tells nothing of either."""
+        return self.logprobs
 
     @property
     def wanted_tokens(self) -> int | None:
@@ -126,21 +199,25 @@ class SamplingDefaults(Struct, frozen=True):
 
 
 _BodyT = TypeVar("_BodyT", ChatBody, CompletionBody)
+_StructT = TypeVar("_StructT", bound=Struct)
 
 
 def decode_chat(body: bytes) -> ChatBody:
     """Decode and validate; RequestError names the field at fault."""
-    chat = _matched(_decode(body, ChatBody))
-    if chat.response_format is not None and chat.response_format.type != "text":
-        raise _unsupported(f"response_format {chat.response_format.type!r}", "response_format")
-    if chat.tool_choice not in (None, "none", "auto"):
-        raise _unsupported("a forced tool call", "tool_choice")
+    chat = _matched(decode(body, ChatBody))
+    if chat.top_logprobs is not None and not chat.logprobs:
+        raise RequestError("goes with logprobs: true", param="top_logprobs")
+    if chat.grammar and ((chat.response_format and chat.response_format.type != "text") or chat.offer):
+        raise RequestError("goes with neither response_format nor tools", param="grammar")
+    _check_answers(chat)
     return chat
 
 
 def decode_completion(body: bytes) -> CompletionBody:
     """Decode and validate; RequestError names the field at fault."""
-    completion = _matched(_decode(body, CompletionBody))
+    completion = _matched(decode(body, CompletionBody))
+    if not any(text is not None for text in completion.delivered):
+        raise RequestError("at least one answer has to be open", param="delivered_text")
     if isinstance(completion.delivered_text, list) and len(prompts(completion)) > 1:
         raise RequestError("a list goes with one prompt", param="delivered_text")
     if completion.suffix:
@@ -151,23 +228,29 @@ def decode_completion(body: bytes) -> CompletionBody:
 
 
 def _matched(body: _BodyT) -> _BodyT:
-    """There is a text for each answer, and an answer to be given."""
+    """There is a text for each answer."""
     given = body.delivered_text
     if isinstance(given, str) and given and body.choices > 1:
         raise RequestError("several answers want a list: a text for each, or null", param="delivered_text")
-    if isinstance(given, list) and (len(given) != body.choices or given.count(None) == len(given)):
-        raise RequestError("the list wants n items, at least one of them a text", param="delivered_text")
+    if isinstance(given, list) and len(given) != body.choices:
+        raise RequestError("the list wants n items: a text for each answer, or null", param="delivered_text")
     return body
 
 
-def plain_messages(messages: list[Message]) -> list[dict[str, str]]:
-    """Messages with one text each, as chat templates take them.
+def _check_answers(chat: ChatBody) -> None:
+    """There is an answer to go on with, and all that was called can be called."""
+    answers, offer = [answer for answer in chat.answers if answer], chat.offer
+    if not answers:
+        raise RequestError("at least one answer has to be open", param="delivered_text")
+    names = {call.name for answer in answers for call in answer.calls}
+    if not names <= (offer.functions.keys() if offer else set()):
+        raise RequestError("calls a function that is not offered", param="delivered_tool_calls")
 
-    Raises:
-        RequestError: a part is not text.
 
-    """
-    return [_plain(message, f"messages[{index}].content") for index, message in enumerate(messages)]
+def _delivered(text: str | None, calls: list[DeliveredCall] | None) -> Delivered | None:
+    if text is None and calls is None:
+        return None
+    return Delivered(text or "", [Spoken(call.function.name, call.function.arguments) for call in calls or ()])
 
 
 def prompts(completion: CompletionBody) -> list[str | list[int]]:
@@ -197,6 +280,7 @@ def sampling_params(
     room_tokens: int,
     seed: int,
     vocabulary_size: int,
+    grammar: str = "",
     seam: Seam = NO_SEAM,
     answered: int = 0,
 ) -> SamplingParams:
@@ -208,6 +292,7 @@ def sampling_params(
         room_tokens: what the context has left after the prompt; max_tokens is clamped to it.
         seed: of this choice.
         vocabulary_size: bounds the token ids of logit_bias.
+        grammar: that the answer has to follow, checked.
         seam: where the answer broke off, see `models.engine.healing`.
         answered: tokens of the answer that the client has; they count as part of it.
 
@@ -229,14 +314,16 @@ def sampling_params(
         repeat_penalty=body.repeat_penalty or 1.0,
         logit_bias=_logit_bias(body.logit_bias or {}, vocabulary_size),
         stop=tuple(filter(None, stops)),
-        grammar=body.grammar or "",
+        grammar=grammar,
         ignore_end=bool(body.ignore_eos),
-        healing=seam.due if body.grammar else seam.owed,
-        kept=seam.kept if body.grammar else b"",
+        healing=seam.due if grammar else seam.owed,
+        kept=seam.kept if grammar else b"",
+        logprobs=body.alternatives,
     )
 
 
-def _decode(body: bytes, kind: type[_BodyT]) -> _BodyT:
+def decode(body: bytes, kind: type[_StructT]) -> _StructT:
+    """Decode and validate any body; RequestError names the field at fault."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
@@ -252,23 +339,6 @@ def _param(message: str, path: str) -> str | None:
     where = path.removesuffix("`").removeprefix("$").removeprefix(".")
     missing = re.search(r"required field `(\w+)`", message)
     return ".".join(filter(None, (where, missing[1] if missing else ""))) or None
-
-
-def _plain(message: Message, param: str) -> dict[str, str]:
-    role = {"developer": "system", "function": "tool"}.get(message.role, message.role)
-    if isinstance(message.content, list):
-        texts = [_part_text(part, f"{param}[{index}]") for index, part in enumerate(message.content)]
-        return {"role": role, "content": "".join(texts)}
-    return {"role": role, "content": message.content or ""}
-
-
-def _part_text(part: Part, param: str) -> str:
-    text = {"text": part.text, "refusal": part.refusal}.get(part.type)
-    if part.type not in {"text", "refusal"}:
-        raise RequestError(f"this model reads text only, not {part.type!r}", param=param, code="unsupported")
-    if text is None:
-        raise RequestError(f"a part of type {part.type!r} must have a field of that name", param=param)
-    return text
 
 
 def _logit_bias(biases: dict[str, float], vocabulary_size: int) -> dict[int, float]:

@@ -1,12 +1,17 @@
 """OpenAI's answers: bodies, stream chunks, errors. Pure: values in, bytes out."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import msgspec
 
+from models.engine.event import TokenScore
 from models.errors import EngineError, ModelsError, NotReady, Overloaded, RequestError
+from models.server.answer import Part, Reasoned, Said
+from models.server.scores import chat_logprobs, spelled, text_logprobs
+from models.tools.parser import Arguments, CallBegun
 
 DONE: Final = b"data: [DONE]\n\n"
 
@@ -19,26 +24,68 @@ class Usage:
 
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
 
-    def and_completed(self, tokens: int) -> "Usage":
-        """The same with so many tokens more of the answer."""
-        return Usage(self.prompt_tokens, self.completion_tokens + tokens)
+    def and_completed(self, tokens: int, cached_tokens: int = 0) -> "Usage":
+        """The same with so many tokens more of the answer, and so many of the prompt that need not be read."""
+        cached = min(self.cached_tokens + cached_tokens, self.prompt_tokens)
+        return Usage(self.prompt_tokens, self.completion_tokens + tokens, cached)
 
-    def as_json(self) -> dict[str, int]:
+    def as_json(self) -> dict[str, Any]:
         """OpenAI's usage object."""
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "total_tokens": self.prompt_tokens + self.completion_tokens,
+            "prompt_tokens_details": {"cached_tokens": self.cached_tokens, "audio_tokens": 0},
+            "completion_tokens_details": {
+                "reasoning_tokens": 0,
+                "audio_tokens": 0,
+                "accepted_prediction_tokens": 0,
+                "rejected_prediction_tokens": 0,
+            },
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One finished answer."""
+@dataclass(slots=True)
+class Call:
+    """A call of a function, as far as it has been told."""
 
-    text: str
-    finish_reason: str
+    name: str
+    arguments: str = ""
+
+
+@dataclass(slots=True)
+class Choice:
+    """One answer, as far as it has been told.
+
+    Attributes:
+        text: its words.
+        reasoning: what was thought before them.
+        calls: by index.
+        tokens: those of the words, where likelihoods were asked for.
+        finish_reason: "" until it has ended.
+
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    calls: dict[int, Call] = field(default_factory=dict)
+    tokens: list[TokenScore] = field(default_factory=list)
+    finish_reason: str = ""
+
+    def add(self, part: Part) -> None:
+        """Take what comes next."""
+        match part:
+            case Said(text, tokens):
+                self.text += text
+                self.tokens += tokens
+            case Reasoned(text):
+                self.reasoning += text
+            case CallBegun(index, name):
+                self.calls[index] = Call(name)
+            case Arguments(index, text):
+                self.calls.setdefault(index, Call("")).arguments += text
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +107,13 @@ class Head:
 
 
 class Form(Protocol):
-    """One of the two shapes of an answer."""
+    """One of the shapes of an answer."""
 
     def opening(self, index: int) -> bytes:
         """Event that opens choice `index`; empty if the shape has none."""
 
-    def piece(self, index: int, text: str) -> bytes:
-        """Event with more text of choice `index`."""
+    def part(self, index: int, part: Part) -> bytes:
+        """Event with more of choice `index`."""
 
     def finish(self, index: int, reason: str) -> bytes:
         """Event that ends choice `index`."""
@@ -79,18 +126,39 @@ class Form(Protocol):
 
 
 class ChatForm:
-    """The shape of /v1/chat/completions."""
+    """The shape of /v1/chat/completions.
 
-    def __init__(self, head: Head) -> None:
+    Args:
+        head: what all parts repeat.
+        new_id: names a call.
+        has_logprobs: likelihoods were asked for.
+        is_legacy: a call is a `function_call`.
+
+    """
+
+    def __init__(
+        self, head: Head, new_id: Callable[[], str], *, has_logprobs: bool = False, is_legacy: bool = False
+    ) -> None:
         self._head = head
+        self._has_logprobs = has_logprobs
+        self._is_legacy = is_legacy
+        self._new_id = new_id
 
     def opening(self, index: int) -> bytes:
         """Event that names the role."""
         return self._chunk(index, {"role": "assistant", "content": ""}, None)
 
-    def piece(self, index: int, text: str) -> bytes:
-        """Event with more text of choice `index`."""
-        return self._chunk(index, {"content": text}, None)
+    def part(self, index: int, part: Part) -> bytes:
+        """Event with more of choice `index`."""
+        match part:
+            case Reasoned(text):
+                return self._chunk(index, {"reasoning_content": text}, None)
+            case Said(text, tokens):
+                return self._chunk(index, {"content": text}, None, chat_logprobs(tokens) if tokens else None)
+            case CallBegun(call, name):
+                return self._chunk(index, self._called(call, {"name": name, "arguments": ""}, self._new_id()), None)
+            case Arguments(call, text):
+                return self._chunk(index, self._called(call, {"arguments": text}), None)
 
     def finish(self, index: int, reason: str) -> bytes:
         """Event that ends choice `index`."""
@@ -105,32 +173,65 @@ class ChatForm:
         rows = [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": choice.text, "refusal": None},
-                "logprobs": None,
+                "message": self._message(choice),
+                "logprobs": chat_logprobs(choice.tokens) if self._has_logprobs else None,
                 "finish_reason": choice.finish_reason,
             }
             for index, choice in choices.items()
         ]
         return _encode(_object(self._head, "chat.completion", rows) | {"usage": usage.as_json()})
 
-    def _chunk(self, index: int, delta: dict[str, str], reason: str | None) -> bytes:
-        row = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
+    def _message(self, choice: Choice) -> dict[str, Any]:
+        content = None if choice.calls and not choice.text else choice.text
+        message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
+        message |= {"reasoning_content": choice.reasoning} if choice.reasoning else {}
+        calls = [{"name": call.name, "arguments": call.arguments} for _, call in sorted(choice.calls.items())]
+        if calls and self._is_legacy:
+            return message | {"function_call": calls[0]}
+        if calls:
+            rows = [{"id": self._new_id(), "type": "function", "function": call} for call in calls]
+            return message | {"tool_calls": rows}
+        return message
+
+    def _called(self, call: int, function: dict[str, str], named: str | None = None) -> dict[str, Any]:
+        if self._is_legacy:
+            return {"function_call": function}
+        identity = {"id": named, "type": "function"} if named else {}
+        return {"tool_calls": [{"index": call, **identity, "function": function}]}
+
+    def _chunk(
+        self, index: int, delta: dict[str, Any], reason: str | None, logprobs: dict[str, Any] | None = None
+    ) -> bytes:
+        row = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
         return _event(_streamed(self._head, "chat.completion.chunk", row))
 
 
 class CompletionForm:
-    """The shape of /v1/completions."""
+    """The shape of /v1/completions.
 
-    def __init__(self, head: Head) -> None:
+    Args:
+        head: what all parts repeat.
+        has_logprobs: likelihoods were asked for.
+
+    """
+
+    def __init__(self, head: Head, *, has_logprobs: bool = False) -> None:
         self._head = head
+        self._has_logprobs = has_logprobs
+        self._told: defaultdict[int, int] = defaultdict(int)
+        """Characters of each choice that have been told."""
 
     def opening(self, index: int) -> bytes:  # noqa: ARG002 - a shape without one
         """Nothing: text completions have no role."""
         return b""
 
-    def piece(self, index: int, text: str) -> bytes:
-        """Event with more text of choice `index`."""
-        return _event(_streamed(self._head, "text_completion", _text_choice(index, text, None)))
+    def part(self, index: int, part: Part) -> bytes:
+        """Event with more of choice `index`; there are no calls here."""
+        if not isinstance(part, Said):
+            return b""
+        logprobs = text_logprobs(part.tokens, self._told[index]) if part.tokens else None
+        self._told[index] += sum(len(spelled(token.piece)) for token in part.tokens)
+        return _event(_streamed(self._head, "text_completion", _text_choice(index, part.text, None, logprobs)))
 
     def finish(self, index: int, reason: str) -> bytes:
         """Event that ends choice `index`."""
@@ -142,7 +243,15 @@ class CompletionForm:
 
     def body(self, choices: Mapping[int, Choice], usage: Usage) -> bytes:
         """The whole answer, unstreamed."""
-        rows = [_text_choice(index, choice.text, choice.finish_reason) for index, choice in choices.items()]
+        rows = [
+            _text_choice(
+                index,
+                choice.text,
+                choice.finish_reason,
+                text_logprobs(choice.tokens) if self._has_logprobs else None,
+            )
+            for index, choice in choices.items()
+        ]
         return _encode(_object(self._head, "text_completion", rows) | {"usage": usage.as_json()})
 
 
@@ -202,8 +311,8 @@ def _streamed(head: Head, kind: str, choice: dict[str, Any]) -> dict[str, Any]:
     return _object(head, kind, [choice]) | ({"usage": None} if head.with_usage else {})
 
 
-def _text_choice(index: int, text: str, reason: str | None) -> dict[str, Any]:
-    return {"text": text, "index": index, "logprobs": None, "finish_reason": reason}
+def _text_choice(index: int, text: str, reason: str | None, logprobs: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"text": text, "index": index, "logprobs": logprobs, "finish_reason": reason}
 
 
 def _event(value: dict[str, Any]) -> bytes:

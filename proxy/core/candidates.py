@@ -33,12 +33,8 @@ class Loss(Enum):
 
 LOSS_OF_LOCAL_MODEL: Mapping[Need, Loss] = MappingProxyType(
     {
-        # With tools offered, not demanded, a plain text answer is one that every client has to expect anyway.
-        Need.TOOLS: Loss.DROP,
-        Need.LOGPROBS: Loss.DROP,
+        # The rest of a conversation is worth an answer, and the client is told.
         Need.HISTORY: Loss.DROP,
-        Need.REQUIRED_TOOL: Loss.REFUSE,
-        Need.JSON: Loss.REFUSE,
         Need.VISION: Loss.REFUSE,
         Need.AUDIO: Loss.REFUSE,
         # Vectors of another model poison an index without anybody noticing.

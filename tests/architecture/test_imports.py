@@ -12,7 +12,7 @@ ARROWS = """
     proxy.__main__          -> proxy.cli
     proxy.cli -> proxy.app proxy.check proxy.demo proxy.drill proxy.workers proxy.config proxy.telemetry proxy.errors
     proxy.check             -> *
-    proxy.demo              -> proxy.app proxy.config proxy.telemetry proxy.telemetry.events proxy.errors proxy.clock
+    proxy.demo    -> proxy.app proxy.config proxy.wire proxy.telemetry proxy.telemetry.events proxy.errors proxy.clock
     proxy.drill             -> proxy.core proxy.wire proxy.errors proxy.clock proxy.signals
     proxy.workers           -> *
     proxy.app               -> *
@@ -31,8 +31,12 @@ ARROWS = """
 
     models.__main__         -> models.cli
     models.cli              -> *
-    models.server           -> models.engine models.catalog models.download models.errors
+    models.server           -> models.engine models.catalog models.download models.conversion models.errors
+    models.server           -> models.schema models.tools
+    models.conversion       -> models.engine models.catalog models.download models.errors
     models.engine           -> models.errors
+    models.schema           -> models.errors
+    models.tools            -> models.schema
     models.download         -> models.catalog models.errors
     models.catalog          -> models.errors
     models.log              ->
@@ -50,6 +54,9 @@ FORBIDDEN = """
     proxy.demo.flow  : aiohttp asyncio logging os random socket threading time uvloop
     proxy.upstreams : aiohttp
     models.engine : aiohttp asyncio uvloop
+    models.schema : asyncio logging os random socket threading time
+    models.conversion.gguf   : asyncio logging os random socket threading time
+    models.conversion.choice : asyncio logging os random socket threading time
 """
 
 # The one module of a package that may import what stands on the right.
@@ -60,8 +67,12 @@ SOLE_IMPORTER = """
 
 
 def table(text: str, separator: str) -> dict[str, tuple[str, ...]]:
-    rows = (line.split(separator) for line in text.splitlines() if line.strip())
-    return {left.strip(): tuple(right.split()) for left, right in rows}
+    """What stands left, and all that stands right of it in one line or several."""
+    rows: dict[str, tuple[str, ...]] = {}
+    for line in filter(str.strip, text.splitlines()):
+        left, right = line.split(separator)
+        rows[left.strip()] = (*rows.get(left.strip(), ()), *right.split())
+    return rows
 
 
 ROOMS = table(ARROWS, "->")

@@ -57,9 +57,15 @@ def test_local_model_is_not_found_by_name_where_the_route_leaves_it_out() -> Non
 
 
 def test_needs_that_can_be_dropped_stand_with_the_candidate() -> None:
-    found = plan("gpt-5", Need.TOOLS, Need.LOGPROBS)
+    wordy = Target("wordy", models={}, loss={Need.TOOLS: Loss.DROP, Need.LOGPROBS: Loss.DROP})
+    found = plan("gpt-5", Need.TOOLS, Need.LOGPROBS, routes=(Route("gpt-5", (OPENAI, wordy)),))
     assert found.candidates[-1].losses == (Need.LOGPROBS, Need.TOOLS)
     assert found.candidates[0].losses == ()
+
+
+def test_local_model_calls_tools_and_keeps_to_schemas() -> None:
+    found = plan("gpt-5", Need.TOOLS, Need.REQUIRED_TOOL, Need.JSON, Need.LOGPROBS)
+    assert (found.candidates[-1].upstream, found.candidates[-1].losses) == ("local", ())
 
 
 @pytest.mark.parametrize("need", [need for need, loss in LOSS_OF_LOCAL_MODEL.items() if loss is Loss.REFUSE])
@@ -70,14 +76,10 @@ def test_need_that_cannot_be_dropped_keeps_the_local_model_out(need: Need) -> No
 
 
 def test_only_the_fatal_needs_are_named_as_the_reason() -> None:
-    found = plan("gpt-5", Need.TOOLS, Need.REQUIRED_TOOL, Need.VISION)
-    assert found.refused == {"local": (Need.REQUIRED_TOOL, Need.VISION)}
+    found = plan("gpt-5", Need.TOOLS, Need.HISTORY, Need.VISION)
+    assert found.refused == {"local": (Need.VISION,)}
 
 
 def test_plan_without_candidates_says_who_was_kept_out() -> None:
     found = plan("smollm2", Need.EMBEDDINGS)
     assert (found.candidates, dict(found.refused)) == ((), {"local": (Need.EMBEDDINGS,)})
-
-
-def test_local_model_has_a_rule_for_every_need() -> None:
-    assert set(LOSS_OF_LOCAL_MODEL) == set(Need)

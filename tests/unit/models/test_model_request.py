@@ -6,16 +6,18 @@ import pytest
 from models.engine.healing import NO_SEAM, Seam
 from models.engine.params import SamplingParams
 from models.errors import RequestError
+from models.server.messages import plain_messages
 from models.server.request import (
     SamplingDefaults,
     decode_chat,
     decode_completion,
-    plain_messages,
     prompts,
     sampling_params,
 )
 
 DEFAULTS = SamplingDefaults(temperature=0.2, top_p=0.9)
+TOOL = {"type": "function", "function": {"name": "f"}}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a'}}
 
 
 def chat(**fields: Any) -> bytes:
@@ -27,8 +29,10 @@ def text(**fields: Any) -> bytes:
     return json.dumps({"model": "m"} | fields).encode()
 
 
-def params(body: bytes, room: int = 100, seam: Seam = NO_SEAM) -> SamplingParams:
-    return sampling_params(decode_chat(body), DEFAULTS, room_tokens=room, seed=1, vocabulary_size=50, seam=seam)
+def params(body: bytes, room: int = 100, seam: Seam = NO_SEAM, grammar: str = "") -> SamplingParams:
+    return sampling_params(
+        decode_chat(body), DEFAULTS, room_tokens=room, seed=1, vocabulary_size=50, grammar=grammar, seam=seam
+    )
 
 
 def refused(body: bytes) -> RequestError:
@@ -59,9 +63,28 @@ def refused(body: bytes) -> RequestError:
         ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
         ({"frequency_penalty": 3}, "frequency_penalty"),
         ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"response_format": {"type": "json_object"}, "grammar": "root ::= [a-z]"}, "grammar"),
+        ({"tools": [TOOL], "grammar": "root ::= [a-z]"}, "grammar"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
+        ({"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "g"}}}, "tool_choice"),
+        ({"tools": [TOOL], "tool_choice": {"type": "function"}}, "tool_choice"),
+        ({"tools": [{"type": "web"}]}, "tools[0].type"),
+        ({"tools": [{"type": "custom"}], "tool_choice": "required"}, "tool_choice"),
+        ({"tools": [TOOL], "tool_choice": {"type": "custom", "custom": {"name": "f"}}}, "tool_choice"),
+        ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools[0].function.name"),
+        ({"tools": [TOOL] * 129}, "tools"),
+        ({"functions": [{"name": "f"}], "function_call": {"name": "g"}}, "function_call"),
+        ({"top_logprobs": 2}, "top_logprobs"),
+        ({"top_logprobs": 21, "logprobs": True}, "top_logprobs"),
+        ({"delivered_text": [None]}, "delivered_text"),
+        ({"delivered_text": ["a"], "n": 2}, "delivered_text"),
+        ({"delivered_text": [None, None], "n": 2}, "delivered_text"),
+        ({"delivered_tool_calls": [CALL]}, "delivered_tool_calls"),
+        ({"delivered_tool_calls": [CALL], "tools": [TOOL], "n": 2}, "delivered_tool_calls"),
+        ({"delivered_tool_calls": [CALL, [CALL]], "tools": [TOOL]}, "delivered_tool_calls"),
+        ({"delivered_tool_calls": [None, [CALL], None], "tools": [TOOL], "n": 2}, "delivered_tool_calls"),
     ],
 )
 def test_bad_field_is_named(fields: dict[str, Any], param: str) -> None:
@@ -82,8 +105,38 @@ def test_missing_field_is_named() -> None:
     assert refused(b'{"model":"m"}').param == "messages"
 
 
-def test_unknown_fields_and_tools_are_ignored() -> None:
-    assert decode_chat(chat(tools=[{"type": "function"}], logprobs=True, tool_choice="auto", user="x")).model == "m"
+def test_unknown_fields_are_ignored() -> None:
+    assert decode_chat(chat(tool_choice="auto", parallel_tool_calls=False, user="x", store=True)).model == "m"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, [("", [])]),
+        ({"n": 2}, [("", []), ("", [])]),
+        ({"delivered_text": "a"}, [("a", [])]),
+        ({"delivered_text": ["a", None], "n": 2}, [("a", []), None]),
+        ({"delivered_text": "", "delivered_tool_calls": [CALL]}, [("", ["f"])]),
+        ({"delivered_tool_calls": [CALL, CALL]}, [("", ["f", "f"])]),
+        ({"delivered_tool_calls": [None, [CALL]], "n": 2}, [None, ("", ["f"])]),
+        ({"delivered_text": ["a", None], "delivered_tool_calls": [[], [CALL]], "n": 2}, [("a", []), ("", ["f"])]),
+    ],
+)
+def test_what_is_delivered_of_each_answer_is_its_text_and_its_calls(fields: dict[str, Any], expected: Any) -> None:
+    answers = decode_chat(chat(tools=[TOOL], **fields)).answers
+    assert [answer and (answer.words, [call.name for call in answer.calls]) for answer in answers] == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [({}, None), ({"logprobs": False}, None), ({"logprobs": True}, 0), ({"logprobs": True, "top_logprobs": 3}, 3)],
+)
+def test_alternatives_are_told_where_likelihoods_are(fields: dict[str, Any], expected: int | None) -> None:
+    assert params(chat(**fields)).logprobs == expected
+
+
+def test_completions_name_their_alternatives_directly() -> None:
+    assert decode_completion(text(prompt="x", logprobs=2)).alternatives == 2
 
 
 def test_parts_are_joined_and_roles_translated() -> None:
@@ -95,7 +148,7 @@ def test_parts_are_joined_and_roles_translated() -> None:
         {"role": "tool", "tool_call_id": "1", "content": "42"},
     ]
     plain = plain_messages(decode_chat(chat(messages=messages)).messages)
-    assert [tuple(message.values()) for message in plain] == [
+    assert [(turn["role"], turn["content"]) for turn in plain] == [
         ("system", "be brief"),
         ("user", "ab"),
         ("assistant", ""),
@@ -138,13 +191,13 @@ def test_logit_bias_keys_become_token_ids() -> None:
 
 
 def test_grammar_begins_behind_what_is_kept_of_the_answer() -> None:
-    made = params(chat(grammar="root ::= [a-z ]*"), seam=Seam(b"hello wor", b" wor"))
+    made = params(chat(), grammar="root ::= [a-z ]*", seam=Seam(b"hello wor", b" wor"))
     assert (made.kept, made.healing) == (b"hello", b" wor")
 
 
 def test_tokenizers_space_is_owed_unless_there_is_a_grammar() -> None:
     seam = Seam(b"wor", b" wor")
-    assert [params(chat(grammar=text), seam=seam).healing for text in ("", "root ::= [a-z]*")] == [b" wor", b"wor"]
+    assert [params(chat(), grammar=text, seam=seam).healing for text in ("", "root ::= [a-z]*")] == [b" wor", b"wor"]
 
 
 def test_completion_defaults_to_sixteen_tokens() -> None:

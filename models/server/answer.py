@@ -1,0 +1,92 @@
+"""One answer between the engine and the wire: which of its text is thought, which is said, and which calls tools."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from models.engine.event import Finish, Piece, TokenScore
+from models.server.offer import Offer
+from models.server.thinking import Spoken, Thought, Thoughts
+from models.tools.parser import Arguments, CallBegun, CallParser, Told, Words
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """More words, and how likely their tokens were where that was asked for."""
+
+    text: str
+    tokens: tuple[TokenScore, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoned:
+    """More of what the model thinks before it answers."""
+
+    text: str
+
+
+Part: TypeAlias = Said | Reasoned | CallBegun | Arguments
+
+
+class Answer:
+    """Reads one answer as it grows: thoughts first, then words, then calls.
+
+    Args:
+        parser: finds calls; None where there can be none.
+        offer: of the tools; None likewise.
+        ahead: the beginning of the answer, which is not generated because there is only one.
+        thoughts: finds thoughts; None where there can be none.
+
+    """
+
+    def __init__(
+        self,
+        parser: CallParser | None = None,
+        offer: Offer | None = None,
+        ahead: str = "",
+        thoughts: Thoughts | None = None,
+    ) -> None:
+        self._parser = parser
+        self._offer = offer
+        self._ahead = ahead
+        self._thoughts = thoughts
+        self._tokens: tuple[TokenScore, ...] = ()
+
+    def begin(self) -> list[Part]:
+        """What is known before anything is generated."""
+        return list(self._words(self._ahead)) if self._ahead else []
+
+    def take(self, piece: Piece) -> list[Part]:
+        """What a piece adds; nothing where that is not clear yet."""
+        self._tokens += piece.tokens
+        if self._thoughts is None:
+            return list(self._words(piece.text))
+        return list(self._parts(self._thoughts.feed(piece.text)))
+
+    def end(self) -> list[Part]:
+        """What was held back."""
+        parts = list(self._parts(self._thoughts.flush())) if self._thoughts else []
+        return parts + [self._part(told) for told in self._parser.flush()] if self._parser else parts
+
+    def reason(self, finish: Finish) -> str:
+        """OpenAI's word for how it ended."""
+        if finish is Finish.STOP and self._offer and self._parser and self._parser.has_calls:
+            return self._offer.finish
+        return finish
+
+    def _parts(self, parts: Iterable[Thought | Spoken]) -> Iterator[Part]:
+        for part in parts:
+            if isinstance(part, Thought):
+                self._tokens = ()
+                yield Reasoned(part.text)
+            else:
+                yield from self._words(part.text)
+
+    def _words(self, text: str) -> Iterator[Part]:
+        told = [Words(text)] if self._parser is None else self._parser.feed(text)
+        return map(self._part, told)
+
+    def _part(self, told: Told) -> Part:
+        """OpenAI tells likelihoods of words only: those of the tokens of thoughts and calls are dropped."""
+        tokens, self._tokens = self._tokens, ()
+        return Said(told.text, tokens) if isinstance(told, Words) else told

@@ -1,0 +1,100 @@
+"""Grammars of the forms that a chat may ask for: JSON of any kind or by a schema, and calls of tools. Pure."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from models.errors import RequestError, SchemaInvalid
+from models.schema.grammar import Rules
+from models.server.offer import Function, Offer
+from models.server.request import ResponseFormat
+from models.tools.demand import Delivered, Demand
+from models.tools.format import ToolFormat
+from models.tools.grammar import ROOT, answer_rules
+
+_ANY_OBJECT: Final = "object"
+_NO_ARGUMENTS: Final = '"{}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one answer has to be.
+
+    Attributes:
+        form: of an answer that calls no tools; None or text for any words.
+        offer: of tools.
+        said: what there is of it.
+
+    """
+
+    form: ResponseFormat | None
+    offer: Offer | None
+    said: Delivered
+
+    @property
+    def is_free(self) -> bool:
+        """Whether any words will do."""
+        return self.offer is None and not self.has_form
+
+    @property
+    def has_form(self) -> bool:
+        """Whether words that call no tools are JSON."""
+        return self.form is not None and self.form.type != "text"
+
+    @property
+    def rules(self) -> tuple[ResponseFormat | None, Offer | None, Delivered | None]:
+        """What its grammar depends on."""
+        is_spelled_out = self.said.calls or (self.offer is not None and self.offer.is_forced)
+        return self.form, self.offer, self.said if is_spelled_out else None
+
+
+def chat_grammar(wish: Wish, spelling: ToolFormat, *, is_loose: bool) -> str:
+    """The grammar of an answer, from its beginning.
+
+    Args:
+        wish: what it has to be; not free.
+        spelling: how the model spells calls.
+        is_loose: of what goes on behind another model's words only what is strict has to be kept.
+
+    Raises:
+        RequestError: a schema is missing, or cannot be kept.
+
+    """
+    rules = Rules()
+    form = _form(rules, wish.form, is_loose=is_loose) if wish.form is not None and wish.has_form else None
+    if wish.offer is None:
+        return rules.text(form or _ANY_OBJECT)
+    demand = _demand(rules, wish.offer, wish.said, form, is_loose=is_loose)
+    for name, alternatives in answer_rules(spelling, demand, wish.said):
+        rules.define(name, *alternatives)
+    return rules.text(ROOT, at="tools")
+
+
+def _demand(rules: Rules, offer: Offer, said: Delivered, instead: str | None, *, is_loose: bool) -> Demand:
+    names = list(dict.fromkeys([*offer.names, *(call.name for call in said.calls)]))
+    arguments = {name: _arguments(rules, offer.functions[name], is_loose=is_loose) for name in names}
+    return Demand(arguments, offer.is_forced, offer.is_single, instead)
+
+
+def _form(rules: Rules, form: ResponseFormat, *, is_loose: bool) -> str:
+    wanted, at = form.json_schema, "response_format"
+    if form.type == "json_object":
+        return _ANY_OBJECT
+    if wanted is None or wanted.schema is None:
+        raise RequestError("a json_schema has a name and a schema", param=f"{at}.json_schema")
+    if is_loose and not wanted.strict:
+        return _ANY_OBJECT
+    return rules.schema(wanted.schema, at=at, name=wanted.name, strict=bool(wanted.strict))
+
+
+def _arguments(rules: Rules, function: Function, *, is_loose: bool) -> str:
+    """What is not strict follows its schema as far as a grammar can see to it."""
+    if not function.parameters:
+        return _NO_ARGUMENTS
+    if is_loose and not function.strict:
+        return _ANY_OBJECT
+    try:
+        return rules.schema(function.parameters, at="tools", name=function.name, strict=bool(function.strict))
+    except SchemaInvalid:
+        if function.strict:
+            raise
+        return _ANY_OBJECT
