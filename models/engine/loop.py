@@ -312,7 +312,9 @@ class Engine(Generic[SamplerT]):
             self._post(sequence, Failed(error))
             return
         tally = None if params.logprobs is None else Tally()
-        self._live[sequence.id] = _Live(sequence, sampler, Assembler(params.stop), Healing(params.healing), tally)
+        self._live[sequence.id] = _Live(
+            sequence, sampler, Assembler(params.stop, params.sent), Healing(params.healing), tally
+        )
         self._post(sequence, Started())
 
     def _arrange(self) -> None:

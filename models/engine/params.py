@@ -33,6 +33,7 @@ class SamplingParams:
             follow, it ends all the same.)
         healing: what the text to come has to begin with: the client has it already, and does not get it again.
         kept: what of the answer stands at the end of the prompt; the grammar begins behind it. Unused without one.
+        sent: the end of what the client has of the answer, as far as a stop string may begin in it.
         logprobs: tell of each token how likely it was, and so many of the likeliest in its place, 0 to
             MOST_ALTERNATIVES; None tells nothing.
 
@@ -53,6 +54,7 @@ class SamplingParams:
     ignore_end: bool = False
     healing: bytes = b""
     kept: bytes = b""
+    sent: str = ""
     logprobs: int | None = None
 
     def __post_init__(self) -> None:

@@ -10,17 +10,23 @@ class StopFilter:
     Of two stop strings that are completed by the same character the longer one counts. Text that may turn out to be
     the beginning of a stop string is held back until that is decided, so what was let out is never taken back, and how
     the text was cut into parts makes no difference.
+
+    Args:
+        stops: none is empty.
+        sent: what of the text is out already, or the end of it. A stop string may begin in there.
+
     """
 
-    def __init__(self, stops: tuple[str, ...]) -> None:
+    def __init__(self, stops: tuple[str, ...], sent: str = "") -> None:
         self._stops = stops
-        self._held = ""
+        self._sent = _undecided(sent, stops)
+        self._held = sent[len(sent) - self._sent :]
         self.is_stopped = False
 
     @property
     def held(self) -> int:
         """How many characters are held back."""
-        return len(self._held)
+        return len(self._held) - self._sent
 
     def feed(self, text: str) -> str:
         """Take more text; returns what may be sent. After a stop there is nothing more."""
@@ -32,24 +38,30 @@ class StopFilter:
         keep = 0 if self.is_stopped else _undecided(self._held, self._stops)
         out = self._held[:cut] if cut is not None else self._held[: len(self._held) - keep]
         self._held = self._held[len(self._held) - keep :]
-        return out
+        return self._new(out)
 
     def flush(self) -> str:
         """The text ends here: what was held back is no stop string after all."""
         held, self._held = self._held, ""
-        return held
+        return self._new(held)
+
+    def _new(self, out: str) -> str:
+        """Without what was out before."""
+        sent = min(self._sent, len(out))
+        self._sent -= sent
+        return out[sent:]
 
 
 class Assembler:
     """One sequence's way from token bytes to text.
 
     A token may hold a part of a character (a flag is six tokens of SmolLM2). Bytes that cannot become UTF-8 turn into
-    U+FFFD; a character left unfinished by the last token is dropped.
+    U+FFFD; a character left unfinished by the last token is dropped. Arguments are those of StopFilter.
     """
 
-    def __init__(self, stops: tuple[str, ...]) -> None:
+    def __init__(self, stops: tuple[str, ...], sent: str = "") -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._filter = StopFilter(stops)
+        self._filter = StopFilter(stops, sent)
 
     @property
     def is_stopped(self) -> bool:

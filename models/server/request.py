@@ -301,7 +301,7 @@ def sampling_params(
 
     """
     wanted = body.wanted_tokens
-    stops = [body.stop] if isinstance(body.stop, str) else body.stop or []
+    stops = tuple(filter(None, [body.stop] if isinstance(body.stop, str) else body.stop or ()))
     return SamplingParams(
         max_tokens=room_tokens if wanted is None else min(max(wanted - answered, 1), room_tokens),
         seed=llama_seed(seed),
@@ -313,7 +313,8 @@ def sampling_params(
         presence_penalty=body.presence_penalty or 0.0,
         repeat_penalty=body.repeat_penalty or 1.0,
         logit_bias=_logit_bias(body.logit_bias or {}, vocabulary_size),
-        stop=tuple(filter(None, stops)),
+        stop=stops,
+        sent=_end(seam.delivered, max(map(len, stops), default=0)),
         grammar=grammar,
         ignore_end=bool(body.ignore_eos),
         healing=seam.due if grammar else seam.owed,
@@ -346,6 +347,10 @@ def _logit_bias(biases: dict[str, float], vocabulary_size: int) -> dict[int, flo
     if not all(key.isascii() and key.isdigit() and int(key[:10]) < vocabulary_size for key in biases):
         raise RequestError(f"keys are token ids between 0 and {vocabulary_size - 1}", param="logit_bias")
     return {int(key): bias for key, bias in biases.items()}
+
+
+def _end(delivered: bytes, characters: int) -> str:
+    return delivered.decode(errors="replace")[-characters:] if characters else ""
 
 
 def _given(value: float | None, default: float) -> float:

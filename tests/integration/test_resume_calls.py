@@ -11,7 +11,7 @@ from tests.fakes.behaviour import Behaviour
 from tests.fakes.spoken import Answer, Call, Habit
 from tests.fakes.upstream import FaultUpstream
 from tests.integration.resuming import BROKEN, client_of, clouds
-from tests.running import QUESTION
+from tests.running import QUESTION, failing_over
 
 WEATHER = Call("call_a", "weather", r'{"city": "Zo\u00eb \"x\"", "n": 3}')
 TIME = Call("call_b", "time", '{"zone": "日本"}')
@@ -26,10 +26,35 @@ JSON_FORMAT = {"type": "json_schema", "json_schema": {"name": "person", "schema"
 JSON_TEXT = Answer(r'{"na\u006de": "Zo\u00eb \"日本\"", "tags": ["👩‍👩‍👧"]}')
 
 
+TRIP = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string", "enum": ["Paris", "Parma", "Rome"]},
+        "days": {"type": "integer", "minimum": 1, "maximum": 9},
+        "by": {"type": "string", "enum": ["train", "plane"]},
+    },
+    "required": ["city", "days", "by"],
+    "additionalProperties": False,
+}
+TRIP_TEXT = '{"city": "Paris", "days": 3, "by": "plane"}'
+TRIP_TOOL = {"type": "function", "function": {"name": "trip", "strict": True, "parameters": TRIP}}
+TRIP_FORMAT = {"type": "json_schema", "json_schema": {"name": "trip", "schema": TRIP, "strict": True}}
+
+
 async def asked(client: AsyncOpenAI, **extra: Any) -> ParsedChatCompletion[None]:
     """What the SDK has added up when the stream is over."""
-    async with client.chat.completions.stream(**QUESTION, tools=TOOLS, **extra) as stream:
+    async with client.chat.completions.stream(**QUESTION | {"tools": TOOLS} | extra) as stream:
         return await stream.get_final_completion()
+
+
+def is_trip(text: str) -> bool:
+    trip = json.loads(text)
+    return (
+        list(trip) == TRIP["required"]
+        and trip["city"] in ("Paris", "Parma")
+        and trip["days"] in range(1, 10)
+        and trip["by"] in ("train", "plane")
+    )
 
 
 def answer_of(completion: ParsedChatCompletion[None], index: int = 0) -> Answer:
@@ -52,6 +77,30 @@ async def test_tool_call_is_finished_however_the_stream_broke(behaviour: Behavio
         client_of(clouds(upstream, second, prefill="hotspare")) as client,
     ):
         assert answer_of(await asked(client)) == TWO_CALLS
+
+
+@pytest.mark.model
+@pytest.mark.slow
+@pytest.mark.parametrize("cut", [1, 6, 14, 24, 36])
+async def test_local_model_finishes_a_call(cut: int, upstream: FaultUpstream, local_url: str) -> None:
+    begun = Call("call_a", "trip", TRIP_TEXT)
+    upstream.behaviour, upstream.answers, upstream.pieces_before_fault = Behaviour.CUT, (Answer("", (begun,)),), cut
+    async with client_of(failing_over(upstream, local_url)) as client:
+        (call,) = answer_of(await asked(client, tools=[TRIP_TOOL], parallel_tool_calls=False, max_tokens=60)).calls
+    assert (call.id, call.name, is_trip(call.arguments)) == ("call_a", "trip", True)
+    assert call.arguments.startswith(TRIP_TEXT[: cut - 1])
+
+
+@pytest.mark.model
+@pytest.mark.slow
+@pytest.mark.parametrize("cut", [1, 13, 30])
+async def test_local_model_finishes_json_by_its_schema(cut: int, upstream: FaultUpstream, local_url: str) -> None:
+    upstream.behaviour, upstream.answers, upstream.pieces_before_fault = Behaviour.CUT, (Answer(TRIP_TEXT),), cut
+    async with client_of(failing_over(upstream, local_url)) as client:
+        completion = await asked(client, tools=[], response_format=TRIP_FORMAT, max_tokens=40)
+    text = completion.choices[0].message.content or ""
+    assert is_trip(text)
+    assert text.startswith(TRIP_TEXT[:cut])
 
 
 @pytest.mark.slow

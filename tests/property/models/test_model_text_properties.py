@@ -1,6 +1,6 @@
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from models.engine.event import TokenScore
@@ -40,6 +40,16 @@ def test_stop_filter_equals_the_naive_answer_for_any_split(
     if not assembler.is_stopped:
         out += assembler.flush()
     assert out == naive(text, stops)
+
+
+@given(LETTERS, LETTERS, STOPS)
+def test_stop_string_that_begins_in_what_is_out_already_is_found(sent: str, text: str, stops: tuple[str, ...]) -> None:
+    assume(naive(sent, stops) == sent)
+    stop_filter = StopFilter(stops, sent)
+    out = "".join(stop_filter.feed(letter) for letter in text)
+    if not stop_filter.is_stopped:
+        out += stop_filter.flush()
+    assert out == naive(sent + text, stops)[len(sent) :]
 
 
 @given(LETTERS, STOPS)

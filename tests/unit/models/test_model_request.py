@@ -195,6 +195,11 @@ def test_grammar_begins_behind_what_is_kept_of_the_answer() -> None:
     assert (made.kept, made.healing) == (b"hello", b" wor")
 
 
+def test_stop_string_may_begin_in_what_is_there_of_the_answer() -> None:
+    seam = Seam(b"go on S", b" S")
+    assert [params(chat(stop=stop), seam=seam).sent for stop in (None, "S", ["STOP", "no"])] == ["", "S", "on S"]
+
+
 def test_tokenizers_space_is_owed_unless_there_is_a_grammar() -> None:
     seam = Seam(b"wor", b" wor")
     assert [params(chat(), grammar=text, seam=seam).healing for text in ("", "root ::= [a-z]*")] == [b" wor", b"wor"]

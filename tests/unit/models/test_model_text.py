@@ -54,3 +54,13 @@ def test_flush_gives_back_what_was_held(text: str) -> None:
 def test_self_overlapping_stop_is_found() -> None:
     stops = StopFilter(("aab",))
     assert stops.feed("aa") + stops.feed("ab") == "a"
+
+
+def test_stop_that_began_in_what_is_out_already_ends_the_text() -> None:
+    stops = StopFilter(("STOP",), "so S")
+    assert (stops.feed("TO"), stops.feed("P and"), stops.is_stopped) == ("", "", True)
+
+
+def test_what_is_out_already_does_not_come_again() -> None:
+    stops = StopFilter(("STOP",), "so S")
+    assert stops.feed("un") + stops.flush() == "un"
