@@ -1,6 +1,7 @@
 """Settings for the whole suite, and the one thing that several kinds of tests need: the model's file."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,9 @@ from models.catalog.locate import models_folder, resolve
 # A shared two-core machine pauses whole processes: how long one example takes says nothing about the code.
 settings.register_profile("hotspare", deadline=None, max_examples=100)
 settings.load_profile("hotspare")
+
+# A shell without job control starts what runs in the background with Ctrl-C ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
