@@ -1,4 +1,4 @@
-"""The command line: `hotspare model {serve,list,pull,verify}`.
+"""The command line: `hotspare model {serve,list,pull,verify,fit,bench}`.
 
 Every failure is one line on stderr that says what to do; a traceback is a bug of ours.
 """
@@ -12,15 +12,22 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from models import log
-from models.catalog.catalog import CATALOG, DEFAULT_MODEL
+from models.bench import table
+from models.bench.run import bench, peak_memory_bytes
+from models.catalog.catalog import DEFAULT_MODEL
 from models.catalog.entry import CatalogEntry
-from models.catalog.locate import known, locate, models_folder, resolve
+from models.catalog.locate import ModelFile, catalogue, file_of, known, locate, models_folder
+from models.columns import render_columns
 from models.conversion.fastest import Observer, fastest_file
 from models.conversion.means import survey
 from models.conversion.naming import copy_path
 from models.download.pull import pull
-from models.download.verify import check_file
-from models.errors import EXIT_OK, EXIT_SETUP, EXIT_USAGE, ModelsError, UsageError
+from models.download.verify import best_promise, check_file, check_form
+from models.engine.sizing import Wishes
+from models.errors import EXIT_OK, EXIT_SETUP, EXIT_USAGE, FileCorrupt, ModelsError, UsageError
+from models.fit.advice import Machine, advise, judge
+from models.fit.look import candidate
+from models.fit.report import render, render_json
 from models.server.settings import Endpoint, ServeSettings, TcpEndpoint, UnixEndpoint
 
 PROG: Final = "hotspare model"
@@ -68,8 +75,20 @@ def _parser() -> argparse.ArgumentParser:
     names = _add(commands, "pull", _pull, "fetch a model", DEFAULT_MODEL)
     names.add_argument("name", help="a name that `list` shows")
     _add_convert(names)
-    names = _add(commands, "verify", _verify, "check a model's file against the catalogue", DEFAULT_MODEL)
+    names = _add(commands, "verify", _verify, "check a model's file against what was promised", DEFAULT_MODEL)
     names.add_argument("name", help="a name that `list` shows")
+    fit = _add(
+        commands, "fit", _fit, "say which models fit into this machine's memory, and which is the best", "--json"
+    )
+    fit.add_argument("--json", action="store_true", help="for programs")
+    fit.add_argument("--context", type=_at_least(64), default=8192, metavar="TOKENS", help="default %(default)s")
+    fit.add_argument("--parallel", type=_auto_or(1), default=None, metavar="auto|N", help="answers at once")
+    bench = _add(commands, "bench", _bench, "measure how fast a model reads and writes here", DEFAULT_MODEL)
+    bench.add_argument("model", metavar="NAME|PATH", help="its file has to be here")
+    bench.add_argument("--json", action="store_true", help="for programs")
+    bench.add_argument(
+        "--seconds", type=_at_least(1), default=5, metavar="N", help="for each rate at most; default %(default)s"
+    )
     return parser
 
 
@@ -162,10 +181,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     # Before llama.cpp is loaded, and before any thread is started.
     if arguments.supervised:
         os.nice(_SUPERVISED_NICENESS)
-    # gdb, where installed, would be started for a backtrace by a crash: seconds lost.
-    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
-    # libgomp's threads spin at barriers; unbounded, they fight with everything else on the same cores (8 x slower).
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    _quiet_llama()
     log.configure(arguments.log_format, arguments.log_level)
     # Imported here: the other commands need no server.
     from models.server.lifeline import Lifeline
@@ -176,6 +192,14 @@ def _serve(arguments: argparse.Namespace) -> int:
     if settings.is_supervised:
         lifeline.hold()
     return run(settings, lifeline.wanted)
+
+
+def _quiet_llama() -> None:
+    """What llama.cpp and libgomp read from the environment when they are loaded."""
+    # gdb, where installed, would be started for a backtrace by a crash: seconds lost.
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+    # libgomp's threads spin at barriers; unbounded, they fight with everything else on the same cores (8 x slower).
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
 def _settings(arguments: argparse.Namespace) -> ServeSettings:
@@ -211,20 +235,24 @@ def _list(_arguments: argparse.Namespace) -> int:
 
 
 def render_table(folder: Path) -> str:
-    """The catalogue, one model a line."""
-    rows = [("NAME", "SIZE", "CONTEXT", "LICENCE", "CONVERTED", "WHERE")]
-    for entry in CATALOG.values():
-        model = resolve(entry.name, folder)
-        where = str(model.path) if model.is_present else "not here"
-        size, copy = f"{entry.size_bytes / 1e6:.0f} MB", "yes" if copy_path(model).is_file() else "no"
-        rows.append((entry.name, size, str(entry.context_tokens), entry.licence, copy, where))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join(lines) + "\n"
+    """The catalogue, one model a line. Raises CatalogInvalid."""
+    rows: list[tuple[str, ...]] = [("NAME", "SIZE", "FORMAT", "CONTEXT", "LICENCE", "CONVERTED", "WHERE")]
+    rows += [_row(file_of(entry, folder), entry) for entry in catalogue(folder).values()]
+    return render_columns(rows)
+
+
+def _row(model: ModelFile, entry: CatalogEntry) -> tuple[str, ...]:
+    size = "?" if entry.likely_bytes is None else f"{entry.likely_bytes / 1e6:.0f} MB"
+    context = "?" if entry.context_tokens is None else str(entry.context_tokens)
+    is_present = model.is_present
+    copy = "yes" if is_present and copy_path(model).is_file() else "no"
+    where = str(model.path) if is_present else "not here"
+    return entry.name, size, entry.quantization or "?", context, entry.licence or "?", copy, where
 
 
 def _pull(arguments: argparse.Namespace) -> int:
-    asyncio.run(_fetch(known(arguments.name), models_folder(os.environ), may_convert=arguments.convert == "auto"))
+    folder = models_folder(os.environ)
+    asyncio.run(_fetch(known(arguments.name, folder), folder, may_convert=arguments.convert == "auto"))
     return EXIT_OK
 
 
@@ -232,14 +260,39 @@ async def _fetch(entry: CatalogEntry, folder: Path, *, may_convert: bool) -> Non
     await pull(entry, folder, _say)
     if may_convert:
         observer = Observer(_say, _say, lambda: None)
-        await fastest_file(resolve(entry.name, folder), await asyncio.to_thread(survey), observer)
+        await fastest_file(file_of(entry, folder), await asyncio.to_thread(survey), observer)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    entry = known(arguments.name)
     model = locate(arguments.name, models_folder(os.environ))
-    check_file(model.path, entry)
-    _say(f"{entry.name} is right: sha256 {entry.sha256}")
+    check_form(model.path)
+    promise = best_promise(model)
+    if promise is None:
+        remedy = "give its sha256 in catalog.yaml, or remove it and pull it"
+        raise FileCorrupt(f"{model.path} is a whole GGUF file, but nobody says which bytes it should have: {remedy}")
+    digest = check_file(model.path, promise)
+    _say(f"{model.name} is right: sha256 {digest.sha256}, as {promise.promiser} said")
+    return EXIT_OK
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    folder = models_folder(os.environ)
+    means = survey()
+    machine = Machine(means.memory_bytes, means.threads, means.has_gpu)
+    wishes = Wishes(arguments.context, arguments.parallel)
+    verdicts = [judge(candidate(entry, folder), machine, wishes) for entry in catalogue(folder).values()]
+    sys.stdout.write((render_json if arguments.json else render)(verdicts, advise(verdicts), machine))
+    return EXIT_OK
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    _quiet_llama()
+    model = locate(arguments.model, models_folder(os.environ))
+    copy = copy_path(model)
+    path = copy if copy.is_file() else model.path
+    check_form(path)
+    measured = bench(path, arguments.seconds, _say)
+    sys.stdout.write((table.render_json if arguments.json else table.render)(measured, peak_memory_bytes()))
     return EXIT_OK
 
 

@@ -5,14 +5,16 @@
     ModelsError                     message says what happened and what to do about it
     ├── UsageError                  the command line is wrong                            exit 2
     ├── SetupError                  no model can be served until someone acts            exit 3
+    │   ├── CatalogInvalid          the user's own catalogue says what cannot be meant
     │   ├── ModelUnknown            no such name in the catalogue
     │   ├── ModelAbsent             known, but the file is not here
     │   ├── DownloadFailed          could not be fetched
     │   ├── FileCorrupt             fetched or found, but not the promised bytes
-    │   ├── LoadFailed              llama.cpp refused it
+    │   ├── LoadFailed              llama.cpp refused it, or would have to
     │   └── ListenFailed            the socket or port cannot be had
     ├── ConversionError             a file stays in its slow format; it is served as it is
-    │   ├── HeaderInvalid           no GGUF file, or one that is not understood
+    │   ├── HeaderInvalid           no GGUF file, or a damaged one
+    │   │   └── HeaderUnknown       newer than what is known here
     │   └── ConversionFailed        could not be read, written or computed
     ├── EngineError                 a sequence ended without its answer
     │   ├── Overloaded              turned away before any work; safe to retry later     503
@@ -45,6 +47,10 @@ class SetupError(ModelsError):
     """A lasting fault: starting again without a change would fail in the same way."""
 
 
+class CatalogInvalid(SetupError):
+    """The user's own catalogue says what cannot be meant; the message has a line for each fault."""
+
+
 class ModelUnknown(SetupError):
     """The catalogue has no model of this name."""
 
@@ -75,6 +81,10 @@ class ConversionError(ModelsError):
 
 class HeaderInvalid(ConversionError):
     """What the file says of itself is not understood; the message goes on behind the file's name."""
+
+
+class HeaderUnknown(HeaderInvalid):
+    """The file says something that is not known here. A llama.cpp that is newer than this list may know it."""
 
 
 class ConversionFailed(ConversionError):

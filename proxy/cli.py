@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "Nothing is served. Exit codes: 0 all fine, 1 something does not work, 2 the configuration is invalid.",
         "hotspare check --config config.example.yaml",
     )
-    commands.add_parser("model", help="list, fetch, verify or serve local models", add_help=False)
+    commands.add_parser("model", help="choose, fetch, verify, measure or serve local models", add_help=False)
     return parser
 
 

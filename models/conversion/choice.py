@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from models.conversion.gguf import Header
+from models.catalog.gguf import Header
 
 SLOW_FORMATS: Final = frozenset({"Q4_1", "Q5_0", "Q5_1"})
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from models.conversion.gguf import read_header
+from models.catalog.gguf import read_header
 from models.conversion.naming import outdated
 from models.download.workplace import sweep, workplace
 from models.errors import ConversionFailed

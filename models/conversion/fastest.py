@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from models.catalog.gguf import read_header
 from models.catalog.locate import ModelFile
 from models.conversion.choice import Choice, Verdict, decide, fits
 from models.conversion.convert import convert
-from models.conversion.gguf import read_header
 from models.conversion.means import Means
 from models.conversion.naming import copy_path
 from models.errors import ConversionError, HeaderInvalid

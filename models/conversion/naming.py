@@ -14,11 +14,11 @@ _KEY_DIGITS: Final = 12
 def copy_path(model: ModelFile) -> Path:
     """Where the converted copy of a model's file is, or would be: beside it.
 
-    A file of the catalogue is known by its SHA-256. One that was given by path is known by its size and the time of its
-    last change: to hash it would take longer than to load it.
+    A file whose SHA-256 the catalogue tells is known by that, any other by its size and the time of its last change: to
+    hash it would take longer than to load it.
 
     Raises:
-        OSError: a file that was given by path cannot be looked at.
+        OSError: a file of the second kind cannot be looked at.
 
     """
     return model.path.with_name(f"{model.path.stem}.Q8_0-of-{_key(model)}.gguf")
@@ -32,7 +32,7 @@ def outdated(path: Path, names: Iterable[str]) -> list[str]:
 
 
 def _key(model: ModelFile) -> str:
-    if model.entry:
+    if model.entry and model.entry.sha256:
         return model.entry.sha256[:_KEY_DIGITS]
     facts = model.path.stat()
     return hashlib.sha256(f"{facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()[:_KEY_DIGITS]

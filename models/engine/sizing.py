@@ -21,6 +21,9 @@ CPU_PARALLEL: Final = 16
 
 GPU_PARALLEL: Final = 64
 
+STEP_TOKENS: Final = 512
+"""The most that one step reads. More is no faster per token; a step cannot be interrupted."""
+
 MAX_SLOTS: Final = 256
 """llama.cpp's own limit."""
 

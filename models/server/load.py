@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,11 @@ from models.engine.memory import available_bytes
 from models.engine.pace import Pace
 from models.engine.params import SamplingParams
 from models.engine.scheduler import Rules, Scheduler
-from models.engine.sizing import Wishes, choose
+from models.engine.sizing import STEP_TOKENS, KvLayout, Wishes, choose
 from models.engine.threads import available_threads
 from models.errors import EngineError, LoadFailed
+from models.fit.advice import Machine
+from models.fit.look import look_before_loading
 from models.server.constraint import Constraints
 from models.server.embeddings import Embedder
 from models.server.literal import LiteralMarks
@@ -37,9 +39,6 @@ if TYPE_CHECKING:
     from models.engine.llama import Context, EmbeddingContext, Model
 
 _log = logging.getLogger(__name__)
-
-_STEP_TOKENS: Final = 512
-"""The most that one step reads. More is no faster per token; a step cannot be interrupted."""
 
 _EMBEDDING_SLOTS: Final = 64
 """Texts of one step: more do not fill the processor better."""
@@ -82,27 +81,28 @@ def load_weights(path: Path, settings: ServeSettings) -> Weights:
 
     gpu = llama.choose_gpu_layers(settings.gpu_layers)
     _log.info("GPU layers: %s (%s)", "all" if gpu.layers == llama.ALL_LAYERS else gpu.layers, gpu.reason)
+    kv: KvLayout = "split" if settings.is_deterministic else settings.kv
+    wishes = Wishes(settings.context_tokens, settings.parallel, kv, settings.kv_bytes)
+    look_before_loading(path, wishes, Machine(available_bytes(), available_threads(), gpu.layers > 0), _log)
     model = llama.Model(path, gpu.layers)
     context_tokens = _clamped(settings.context_tokens, model.training_context_tokens)
     threads = settings.threads or available_threads()
     if not model.makes_text:
         return Weights(model, _embedding_context(model, context_tokens, threads), "none", context_tokens, 1, threads)
     sizing = choose(
-        Wishes(
-            context_tokens, settings.parallel, "split" if settings.is_deterministic else settings.kv, settings.kv_bytes
-        ),
+        replace(wishes, context_tokens=context_tokens),
         bytes_per_token=model.kv_bytes_per_token,
         available_bytes=available_bytes(),
         has_gpu=model.gpu_layers > 0,
     )
-    kv: Literal["split", "unified"] = "unified" if sizing.is_unified else "split"
-    _log.info("KV cache: %s (%s)", kv, sizing.reason)
+    layout: Literal["split", "unified"] = "unified" if sizing.is_unified else "split"
+    _log.info("KV cache: %s (%s)", layout, sizing.reason)
     # The kernels' last digits differ with the shape of a step.
     has_flash_attention = sizing.has_flash_attention and not settings.is_deterministic
     size = llama.ContextSettings(
-        sizing.cells, sizing.slots, _STEP_TOKENS, threads, sizing.is_unified, has_flash_attention
+        sizing.cells, sizing.slots, STEP_TOKENS, threads, sizing.is_unified, has_flash_attention
     )
-    return Weights(model, llama.Context(model, size), kv, context_tokens, sizing.parallel, threads)
+    return Weights(model, llama.Context(model, size), layout, context_tokens, sizing.parallel, threads)
 
 
 def _embedding_context(model: "Model", context_tokens: int, threads: int) -> "EmbeddingContext":
@@ -135,7 +135,7 @@ def build_loaded(
     template = ChatTemplate(model.chat_template, model.text(model.bos), model.text(model.eos), _local_time)
     encoder = PromptEncoder(model, template, LiteralMarks(model.control_texts), weights.context_tokens)
     rules = Rules(weights.parallel, settings.queue_limit, settings.shares_prefixes, settings.is_deterministic)
-    scheduler = Scheduler(rules, context.layout, Pace(_STEP_TOKENS))
+    scheduler = Scheduler(rules, context.layout, Pace(STEP_TOKENS))
     engine = Engine(context, scheduler, _crew(weights, settings), time.monotonic, deliver, on_failure)
     entry = file.entry
     defaults = SamplingDefaults(entry.temperature, entry.top_p) if entry else _UNKNOWN_DEFAULTS

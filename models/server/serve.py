@@ -204,11 +204,12 @@ class Server:
         await asyncio.shield(asyncio.wrap_future(self._wanted))
 
     async def _fetch(self) -> None:
-        if self._file.entry is None or self._file.is_present or not self._settings.may_pull:
+        entry = self._file.entry
+        if entry is None or not self._file.can_be_pulled or self._file.is_present or not self._settings.may_pull:
             locate(self._settings.model, self._settings.folder)
             return
         self._enter(Phase.FETCHING)
-        await pull(self._file.entry, self._settings.folder, _log.info)
+        await pull(entry, self._settings.folder, _log.info)
 
     async def _choose_file(self) -> Path:
         if not self._settings.may_convert:

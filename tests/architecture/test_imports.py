@@ -32,13 +32,16 @@ ARROWS = """
     models.__main__         -> models.cli
     models.cli              -> *
     models.server           -> models.engine models.catalog models.download models.conversion models.errors
-    models.server           -> models.schema models.tools
+    models.server           -> models.schema models.tools models.fit
+    models.bench            -> models.engine models.columns models.errors
+    models.fit              -> models.engine models.catalog models.conversion models.columns models.errors
     models.conversion       -> models.engine models.catalog models.download models.errors
     models.engine           -> models.errors
     models.schema           -> models.errors
     models.tools            -> models.schema
     models.download         -> models.catalog models.errors
     models.catalog          -> models.errors
+    models.columns          ->
     models.log              ->
     models.errors           ->
 """
@@ -55,7 +58,9 @@ FORBIDDEN = """
     proxy.upstreams : aiohttp
     models.engine : aiohttp asyncio uvloop
     models.schema : asyncio logging os random socket threading time
-    models.conversion.gguf   : asyncio logging os random socket threading time
+    models.catalog.gguf      : asyncio logging os random socket threading time
+    models.fit.need    : asyncio logging os random socket threading time
+    models.fit.advice  : asyncio logging os random socket threading time
     models.conversion.choice : asyncio logging os random socket threading time
 """
 

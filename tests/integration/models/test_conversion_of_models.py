@@ -16,10 +16,10 @@ import pytest
 from llama_cpp._ggml import libggml
 
 from models.catalog.catalog import DEFAULT_MODEL
+from models.catalog.gguf import FORMATS, read_header
 from models.catalog.locate import ModelFile, resolve
 from models.conversion.convert import convert
 from models.conversion.fastest import Observer, fastest_file
-from models.conversion.gguf import FORMATS, read_header
 from models.conversion.means import Means
 from models.conversion.naming import copy_path
 from models.download.workplace import sweep
@@ -210,7 +210,7 @@ def phases(model: ModelFile, *flags: str) -> list[str]:
 def test_pull_converts_and_list_says_so(shipped: ModelFile) -> None:
     ran = [command(shipped, *line.split()) for line in (f"pull {DEFAULT_MODEL} --convert off", f"pull {DEFAULT_MODEL}")]
     assert ["converted once" in each.stderr for each in ran] == [False, True]
-    assert command(shipped, "list").stdout.splitlines()[1].split()[5] == "yes"
+    assert command(shipped, "list").stdout.splitlines()[1].split()[6] == "yes"
 
 
 def command(model: ModelFile, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.catalog.gguf import FORMATS, read_header
 from models.conversion.choice import SLOW_FORMATS, Verdict, decide
-from models.conversion.gguf import FORMATS, read_header
 from models.errors import HeaderInvalid
 from tests.unit.models.gguf_file import TYPES, Shape, Value, gguf_file, size_of
 

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
-from models.conversion.gguf import FORMATS
+from models.catalog.gguf import FORMATS
 
 Value: TypeAlias = int | str | Sequence[int] | Sequence[str]
 Shape: TypeAlias = tuple[int, ...]

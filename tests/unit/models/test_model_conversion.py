@@ -4,20 +4,21 @@ import io
 import os
 import struct
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from models.catalog.catalog import CATALOG, DEFAULT_MODEL
+from models.catalog.gguf import Header, read_header
 from models.catalog.locate import ModelFile, resolve
 from models.conversion.choice import Verdict, decide
 from models.conversion.fastest import Observer, fastest_file
-from models.conversion.gguf import Header, read_header
 from models.conversion.means import Means
 from models.conversion.naming import copy_path, outdated
-from models.download.workplace import sweep, workplace
-from models.errors import HeaderInvalid
+from models.download.workplace import KEPT_SECONDS, kept_workplace, sweep, workplace
+from models.errors import HeaderInvalid, HeaderUnknown
 from tests.unit.models.gguf_file import gguf_file, tensor, text
 
 MEGABYTE = 10**6
@@ -71,6 +72,24 @@ def test_hostile_header_is_refused_by_name(data: bytes, what: str) -> None:
 
 def test_second_version_is_read_too() -> None:
     assert header(head(1, 0, tensor("t", 24, (1,), 0), version=2) + bytes(64)).tensors[0].format == "I8"
+
+
+def test_whole_numbers_and_lengths_of_lists_are_kept() -> None:
+    values = {"general.architecture": "llama", "n": 7, "few": [1, 2], "many": [0] * 2000, "texts": ["a"] * 3}
+    found = header(gguf_file(values, []))
+    assert (found.architecture, found.numbers, found.arrays) == ("llama", {"n": 7}, {"few": (1, 2)})
+    assert found.counts == {"few": 2, "many": 2000, "texts": 3}
+
+
+@pytest.mark.parametrize("data", [head(0, 0, version=4), head(1, 0, tensor("t", 4, (32,), 0))])
+def test_what_is_too_new_to_be_known_is_told_apart(data: bytes) -> None:
+    with pytest.raises(HeaderUnknown):
+        header(data)
+
+
+def test_architecture_with_an_endless_name_is_refused() -> None:
+    with pytest.raises(HeaderInvalid, match="whose name has 65 bytes"):
+        header(gguf_file({"general.architecture": "a" * 65}, []))
 
 
 def test_other_alignment_moves_the_numbers() -> None:
@@ -131,6 +150,44 @@ def test_deserted_workplace_is_swept_and_one_that_is_worked_in_is_not(tmp_path: 
             os.utime(each, (0, 0))
         sweep(tmp_path, ".some-", 3600.0)
         assert [path.name for path in tmp_path.iterdir()] == [place.name]
+
+
+def test_kept_workplace_outlives_its_work_until_it_is_empty(tmp_path: Path) -> None:
+    with kept_workplace(tmp_path, ".kept") as place:
+        (place / "half").touch()
+    with kept_workplace(tmp_path, ".kept") as place:
+        (place / "half").unlink()  # was kept
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_kept_workplace_is_waited_for(tmp_path: Path) -> None:
+    entered: list[int] = []
+
+    def work(number: int) -> None:
+        with kept_workplace(tmp_path, ".kept") as place:
+            (place / "mine").touch(exist_ok=False)  # nobody else is in it
+            entered.append(number)
+            (place / "mine").unlink()
+
+    with kept_workplace(tmp_path, ".kept"):
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        assert entered == []
+    for thread in threads:
+        thread.join(10)
+    assert sorted(entered) == [0, 1, 2, 3]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_half_a_file_is_swept_only_when_nobody_has_come_back_for_long(tmp_path: Path) -> None:
+    half = tmp_path / ".kept-1"
+    half.mkdir()
+    now = half.stat().st_mtime
+    sweep(tmp_path, ".kept-", now + KEPT_SECONDS - 10, KEPT_SECONDS)
+    assert half.exists()
+    sweep(tmp_path, ".kept-", now + KEPT_SECONDS + 10, KEPT_SECONDS)
+    assert not half.exists()
 
 
 def test_new_workplace_is_left_alone_before_it_is_locked(tmp_path: Path) -> None:

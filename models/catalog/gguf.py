@@ -1,8 +1,8 @@
-"""What a GGUF file says of its tensors, read without llama.cpp, which may abort on what it does not expect. Pure.
+"""What a GGUF file says of itself, read without llama.cpp, which may abort on what it does not expect. Pure.
 
 The file is anybody's, and what it says is believed only as far as it can be true: counts have limits, what is skipped
-has to lie inside the file, and nothing is kept but names and numbers. The format is that of ggml's docs/gguf.md, in its
-versions 2 and 3, little-endian:
+has to lie inside the file, and nothing is kept but names and whole numbers. The format is that of ggml's docs/gguf.md,
+in its versions 2 and 3, little-endian:
 
     "GGUF", version, count of tensors, count of values;
     values: name, type, value;          tensors: name, dimensions, type, offset;          padding, then the numbers.
@@ -12,11 +12,11 @@ import io
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import BinaryIO, Final
 
-from models.errors import HeaderInvalid
+from models.errors import HeaderInvalid, HeaderUnknown
 
 _MAGIC: Final = b"GGUF"
 _VERSIONS: Final = (2, 3)
@@ -41,6 +41,17 @@ _SIZES: Final[Mapping[int, int]] = MappingProxyType(
     {0: 1, 1: 1, 2: 2, 3: 2, _UINT32_TYPE: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 )
 """Bytes of a value by its type, for those that always have the same."""
+
+_WHOLE_NUMBERS: Final[Mapping[int, str]] = MappingProxyType(
+    {0: "B", 1: "b", 2: "H", 3: "h", _UINT32_TYPE: "I", 5: "i", 7: "?", 10: "Q", 11: "q"}
+)
+"""How struct calls those of them that are whole numbers."""
+
+_LONGEST_KEPT_ARRAY: Final = 1 << 10
+"""Of whole numbers: one for each layer. Longer ones are about the vocabulary."""
+
+_ARCHITECTURE_KEY: Final = b"general.architecture"
+_LONGEST_ARCHITECTURE: Final = 64
 
 _ALIGNMENT_KEY: Final = b"general.alignment"
 _DEFAULT_ALIGNMENT: Final = 32
@@ -112,17 +123,37 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A file's head: the tensors, and how much of the file lies before their numbers."""
+    """A file's head.
+
+    Attributes:
+        tensors: all of them.
+        head_bytes: how much of the file lies before their numbers.
+        architecture: what llama.cpp calls this kind of model; empty if the file does not say.
+        numbers: its values that are whole numbers, by name.
+        arrays: those that are short lists of such, by name.
+        counts: how long each list is, of any kind, by name.
+
+    """
 
     tensors: tuple[Tensor, ...]
     head_bytes: int
+    architecture: str = ""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    arrays: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def weights_bytes(self) -> int:
+        """What the numbers of all tensors take."""
+        return sum(tensor.size_bytes for tensor in self.tensors)
 
 
 def read_header(file: BinaryIO) -> Header:
     """Read a file from its beginning up to its numbers, all of which have to lie in it.
 
     Raises:
-        HeaderInvalid: not GGUF, of a version or with a type that is not known here, damaged, cut off, or absurd.
+        HeaderInvalid: not GGUF, damaged, cut off, or absurd.
+        HeaderUnknown: of a version or with a type that is not known here; a later llama.cpp may know it.
         OSError: it cannot be read.
 
     """
@@ -141,6 +172,10 @@ class _Reading:
         self._at = 0
         """Where we are in the block, or behind it if something was skipped."""
         self._strings = 0
+        self._architecture = ""
+        self._numbers_found: dict[str, int] = {}
+        self._arrays: dict[str, tuple[int, ...]] = {}
+        self._counts: dict[str, int] = {}
         self._alignment = _DEFAULT_ALIGNMENT
 
     def header(self) -> Header:
@@ -155,32 +190,55 @@ class _Reading:
         head_bytes = position + -position % self._alignment
         if head_bytes + max(ends, default=0) > self._size:
             raise HeaderInvalid("is cut off: its numbers go on behind its end")
-        return Header(found, head_bytes)
+        return Header(found, head_bytes, self._architecture, self._numbers_found, self._arrays, self._counts)
 
     def _check_kind(self) -> None:
         if self._take(len(_MAGIC)) != _MAGIC:
             raise HeaderInvalid("is not a GGUF file")
         (version,) = self._numbers(_U32)
         if version not in _VERSIONS:
-            raise HeaderInvalid(f"is GGUF of version {version}, which is not known here")
+            raise HeaderUnknown(f"is GGUF of version {version}, which is not known here")
 
     def _read_value(self) -> None:
         name = self._name()
         (kind,) = self._numbers(_U32)
-        if name == _ALIGNMENT_KEY and kind == _UINT32_TYPE:
-            (self._alignment,) = self._numbers(_U32)
-            if not 0 < self._alignment <= _MOST_ALIGNMENT:
-                raise HeaderInvalid(f"is aligned to {self._alignment} bytes")
-        elif kind == _ARRAY_TYPE:
-            self._skip_array()
+        if kind == _ARRAY_TYPE:
+            self._read_array(name.decode(errors="replace"))
+        elif kind == _STRING_TYPE:
+            self._read_text(name)
+        elif kind in _WHOLE_NUMBERS:
+            (number,) = self._numbers(struct.Struct("<" + _WHOLE_NUMBERS[kind]))
+            self._note(name, kind, int(number))
         else:
-            self._skip_item(kind)
+            self._at += _size_of(kind)
 
-    def _skip_array(self) -> None:
-        kind, count = self._numbers(_ARRAY_HEAD)
-        if kind != _STRING_TYPE:
-            self._at += _size_of(kind) * count
+    def _note(self, name: bytes, kind: int, number: int) -> None:
+        self._numbers_found[name.decode(errors="replace")] = number
+        if name == _ALIGNMENT_KEY and kind == _UINT32_TYPE:
+            if not 0 < number <= _MOST_ALIGNMENT:
+                raise HeaderInvalid(f"is aligned to {number} bytes")
+            self._alignment = number
+
+    def _read_text(self, name: bytes) -> None:
+        if name != _ARCHITECTURE_KEY:
+            self._skip_texts(1)
             return
+        (size,) = self._numbers(_U64)
+        if size > _LONGEST_ARCHITECTURE:
+            raise HeaderInvalid(f"has an architecture whose name has {size} bytes")
+        self._architecture = self._take(size).decode(errors="replace")
+
+    def _read_array(self, name: str) -> None:
+        kind, count = self._numbers(_ARRAY_HEAD)
+        self._counts[name] = count
+        if kind in _WHOLE_NUMBERS and count <= _LONGEST_KEPT_ARRAY:
+            self._arrays[name] = tuple(map(int, self._numbers(struct.Struct(f"<{count}{_WHOLE_NUMBERS[kind]}"))))
+        elif kind != _STRING_TYPE:
+            self._at += _size_of(kind) * count
+        else:
+            self._skip_many_texts(count)
+
+    def _skip_many_texts(self, count: int) -> None:
         self._strings += count
         if self._strings > _MOST_STRINGS:
             raise HeaderInvalid(f"has an array of {count} texts, which no model has")
@@ -192,12 +250,6 @@ class _Reading:
             if self._at + head > len(self._block):
                 self._turn(head)
             self._at += head + unpack(self._block, self._at)[0]
-
-    def _skip_item(self, kind: int) -> None:
-        if kind == _STRING_TYPE:
-            self._skip_texts(1)
-        else:
-            self._at += _size_of(kind)
 
     def _read_tensors(self, count: int) -> tuple[list[int], tuple[Tensor, ...]]:
         """Where each ends, counted from the first number of the file; and the tensors."""
@@ -219,7 +271,7 @@ class _Reading:
         (kind,) = self._numbers(_U32)
         form = FORMATS.get(kind)
         if form is None:
-            raise HeaderInvalid(f"has a tensor of type {kind}, which is not known here")
+            raise HeaderUnknown(f"has a tensor of type {kind}, which is not known here")
         if not 0 < elements <= _MOST_ELEMENTS or shape[0] % form.elements:
             raise HeaderInvalid(f"has a tensor of {' x '.join(map(str, shape))} numbers in {form.name}")
         return Tensor(form.name, dimensions, elements, elements // form.elements * form.size_bytes)
@@ -255,5 +307,5 @@ class _Reading:
 def _size_of(kind: int) -> int:
     size = _SIZES.get(kind)
     if size is None:
-        raise HeaderInvalid(f"has a value of type {kind}, which is not known here")
+        raise HeaderUnknown(f"has a value of type {kind}, which is not known here")
     return size

@@ -1,0 +1,1 @@
+"""How fast a model reads and writes on this machine, measured."""

@@ -1,0 +1,1 @@
+"""How much memory a model takes, whether that is there, and which model is the best for a machine."""
