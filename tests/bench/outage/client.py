@@ -9,7 +9,7 @@ import aiohttp
 
 from proxy.wire import completion, sse
 
-QUESTION: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 8}
+QUESTION: dict[str, Any] = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,13 @@ class Client:
 
     session: aiohttp.ClientSession
     url: str
+    model: str = "gpt-4o"
 
     async def ask(self, *, is_stream: bool = True) -> Heard:
         """Ask once. Raises aiohttp.ClientError."""
         began_at = perf_counter()
-        async with self.session.post(f"{self.url}/chat/completions", json=QUESTION | {"stream": is_stream}) as answer:
+        asked = QUESTION | {"model": self.model, "stream": is_stream}
+        async with self.session.post(f"{self.url}/chat/completions", json=asked) as answer:
             if is_stream:
                 return await _stream(answer, began_at)
             await answer.read()

@@ -93,7 +93,7 @@ async def staged(*, with_model: bool) -> AsyncIterator[Stage]:
             local_url = stack.enter_context(running_model_server())
             connector = aiohttp.UnixConnector(local_url.removeprefix("unix://"))
             session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
-            yield Stage(local_url, Client(session, "http://local/v1"))
+            yield Stage(local_url, Client(session, "http://local/v1", MODEL))
         else:
             local_url = (await stack.enter_async_context(FaultUpstream())).base_url
             session = await stack.enter_async_context(aiohttp.ClientSession())
