@@ -13,6 +13,8 @@ from proxy.core.drill_report import Drill, End, Shape
 
 MAX_SECONDS = 3600.0
 """A drill is watched by somebody. An hour is as long as the longest outage that anybody wants to sit through."""
+FLAP_SECONDS = 5.0
+"""For so long an upstream that flaps is dead, and then well."""
 KEPT = 10
 """Reports that can still be read."""
 
@@ -54,8 +56,10 @@ class Drills:
         record = self.running(now)
         if record is None or record.drill.upstream != upstream or draw >= record.drill.share:
             return None
-        record.broke(now)
-        return record.drill.shape
+        shape = _played(record.drill.shape, now - record.began_at)
+        if shape is not None:
+            record.broke(now)
+        return shape
 
     @property
     def last(self) -> Record | None:
@@ -65,3 +69,10 @@ class Drills:
     def __iter__(self) -> Iterator[Record]:
         """Those that are kept, oldest first."""
         return iter(self._records)
+
+
+def _played(shape: Shape, seconds: float) -> Shape | None:
+    """What that shape comes to, so long after the drill's beginning."""
+    if shape is not Shape.FLAPPING:
+        return shape
+    return None if int(seconds // FLAP_SECONDS) % 2 else Shape.STATUS_503

@@ -41,7 +41,7 @@ class Record:
         self.drill = drill
         self.ends_at = began_at + drill.seconds
         self.end: End | None = None
-        self._began_at = began_at
+        self.began_at = began_at
         self._ended_at: float | None = None
         self._broken_at: float | None = None
         self._detected_at: float | None = None
@@ -144,7 +144,7 @@ class Record:
             shape=self.drill.shape,
             share=self.drill.share,
             stated_seconds=self.drill.seconds,
-            ran_seconds=(now if ended_at is None else ended_at) - self._began_at,
+            ran_seconds=(now if ended_at is None else ended_at) - self.began_at,
             end=self.end,
             attempts_broken=self._broken,
             affected=sum(self._fates.values()),

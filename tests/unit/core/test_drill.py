@@ -43,6 +43,13 @@ def test_drill_is_over_when_its_time_is_though_nobody_ends_it() -> None:
     assert [record.report(500.0).ran_seconds for record in drills] == [30.0]
 
 
+def test_upstream_that_flaps_is_dead_and_well_in_turn() -> None:
+    drills = Drills()
+    drills.start(Drill("cloud", Shape.FLAPPING, 1.0, 30.0), 100.0)
+    shapes = [drills.shape("cloud", 0.5, now) for now in (100.0, 104.999, 105.0, 109.999, 110.0)]
+    assert shapes == [Shape.STATUS_503, Shape.STATUS_503, None, None, Shape.STATUS_503]
+
+
 def test_one_drill_runs_at_a_time() -> None:
     drills = Drills()
     assert drills.start(DRILL, 100.0)

@@ -28,11 +28,15 @@ BEFORE_THE_ANSWER = {
     Shape.RESET: Kind.RESET,
 }
 STATUSES = {
+    Shape.STATUS_401: 401,
+    Shape.STATUS_402: 402,
+    Shape.STATUS_403: 403,
     Shape.STATUS_500: 500,
     Shape.STATUS_502: 502,
     Shape.STATUS_503: 503,
     Shape.STATUS_504: 504,
     Shape.STATUS_429: 429,
+    Shape.STATUS_429_BARE: 429,
 }
 
 
