@@ -18,6 +18,7 @@ from models.catalog.catalog import DEFAULT_MODEL
 from models.catalog.entry import CatalogEntry
 from models.catalog.locate import ModelFile, catalogue, file_of, known, locate, models_folder
 from models.columns import render_columns
+from models.conversion.choice import SLOW_FORMATS
 from models.conversion.fastest import Observer, fastest_file
 from models.conversion.means import survey
 from models.conversion.naming import copy_path
@@ -245,7 +246,7 @@ def _row(model: ModelFile, entry: CatalogEntry) -> tuple[str, ...]:
     size = "?" if entry.likely_bytes is None else f"{entry.likely_bytes / 1e6:.0f} MB"
     context = "?" if entry.context_tokens is None else str(entry.context_tokens)
     is_present = model.is_present
-    copy = "yes" if is_present and copy_path(model).is_file() else "no"
+    copy = "yes" if is_present and copy_path(model).is_file() else "no" if entry.quantization in SLOW_FORMATS else "-"
     where = str(model.path) if is_present else "not here"
     return entry.name, size, entry.quantization or "?", context, entry.licence or "?", copy, where
 
