@@ -33,6 +33,7 @@ class SamplingParams:
             follow, it ends all the same.)
         healing: what the text to come has to begin with: the client has it already, and does not get it again.
         kept: what of the answer stands at the end of the prompt; the grammar begins behind it. Unused without one.
+        opening_token: may be the first that is drawn although the grammar, to which it is no text, knows nothing of it.
         sent: the end of what the client has of the answer, as far as a stop string may begin in it.
         logprobs: tell of each token how likely it was, and so many of the likeliest in its place, 0 to
             MOST_ALTERNATIVES; None tells nothing.
@@ -54,6 +55,7 @@ class SamplingParams:
     ignore_end: bool = False
     healing: bytes = b""
     kept: bytes = b""
+    opening_token: int | None = None
     sent: str = ""
     logprobs: int | None = None
 

@@ -139,11 +139,19 @@ def build_loaded(
     engine = Engine(context, scheduler, _crew(weights, settings), time.monotonic, deliver, on_failure)
     entry = file.entry
     defaults = SamplingDefaults(entry.temperature, entry.top_p) if entry else _UNKNOWN_DEFAULTS
-    constraints = Constraints(
-        partial(llama.check_grammar, model), FORMATS[template.tool_format], takes_grammars=settings.allows_grammars
-    )
+    form = FORMATS[template.tool_format]
+    constraints = Constraints(partial(llama.check_grammar, model), form, takes_grammars=settings.allows_grammars)
     thinking = thinking_of(model.chat_template, template.render([{"role": "user", "content": "Hi"}]))
-    return Loaded(engine, encoder, defaults, weights.context_tokens, model.vocabulary_size, constraints, thinking)
+    return Loaded(
+        engine,
+        encoder,
+        defaults,
+        weights.context_tokens,
+        model.vocabulary_size,
+        constraints,
+        thinking,
+        model.control_token(form.control),
+    )
 
 
 def _crew(weights: Weights, settings: ServeSettings) -> Crew:

@@ -168,6 +168,7 @@ def _plan(loaded: Loaded, body: ChatBody | CompletionBody, opened: Mapping[int, 
 def _ask(loaded: Loaded, body: ChatBody | CompletionBody, one: _Open, seed: int) -> Ask:
     """The `n` of one prompt have seeds counted up."""
     prompt = one.prompt
+    may_call = isinstance(body, ChatBody) and body.offer is not None and not prompt.seam.delivered
     params = sampling_params(
         body,
         loaded.defaults,
@@ -175,6 +176,7 @@ def _ask(loaded: Loaded, body: ChatBody | CompletionBody, one: _Open, seed: int)
         seed=seed,
         vocabulary_size=loaded.vocabulary_size,
         grammar=one.grammar,
+        opening_token=loaded.calls_token if may_call else None,
         seam=prompt.seam,
         answered=prompt.answered,
     )

@@ -281,6 +281,7 @@ def sampling_params(
     seed: int,
     vocabulary_size: int,
     grammar: str = "",
+    opening_token: int | None = None,
     seam: Seam = NO_SEAM,
     answered: int = 0,
 ) -> SamplingParams:
@@ -293,6 +294,7 @@ def sampling_params(
         seed: of this choice.
         vocabulary_size: bounds the token ids of logit_bias.
         grammar: that the answer has to follow, checked.
+        opening_token: see SamplingParams.
         seam: where the answer broke off, see `models.engine.healing`.
         answered: tokens of the answer that the client has; they count as part of it.
 
@@ -314,6 +316,7 @@ def sampling_params(
         repeat_penalty=body.repeat_penalty or 1.0,
         logit_bias=_logit_bias(body.logit_bias or {}, vocabulary_size),
         stop=stops,
+        opening_token=opening_token,
         sent=_end(seam.delivered, max(map(len, stops), default=0)),
         grammar=grammar,
         ignore_end=bool(body.ignore_eos),

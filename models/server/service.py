@@ -41,6 +41,7 @@ class Loaded:
         vocabulary_size: bounds token ids.
         constraints: makes grammars that answers follow.
         thinking: how the model does.
+        calls_token: the control token that it says before calls of tools; None if it has none.
 
     """
 
@@ -51,6 +52,7 @@ class Loaded:
     vocabulary_size: int
     constraints: Constraints
     thinking: Thinking = Thinking.NEVER
+    calls_token: int | None = None
 
 
 class Service:

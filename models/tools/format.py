@@ -39,6 +39,7 @@ class ToolFormat:
         closing: behind the last call.
         marker: what tells an answer's calls from its words. Calls begin where it stands first.
         is_leading: calls only count where they are all of the answer: the marker is no more than JSON.
+        control: the control token that the model says before calls; it has no text. "" if there is none.
 
     """
 
@@ -50,6 +51,7 @@ class ToolFormat:
     closing: str
     marker: str
     is_leading: bool = False
+    control: str = ""
 
     def begun(self, name: str) -> str:
         """The spelling of a call up to its arguments."""
@@ -78,7 +80,6 @@ _HERMES: Final = ToolFormat(
     marker="<tool_call>",
 )
 
-# `[TOOL_CALLS]` in front of it is a control token, which has no text: neither grammar nor parser sees it.
 _MISTRAL: Final = ToolFormat(
     opening="[",
     head='{"name": "',
@@ -88,6 +89,7 @@ _MISTRAL: Final = ToolFormat(
     closing="]",
     marker='[{"name": "',
     is_leading=True,
+    control="[TOOL_CALLS]",
 )
 
 # Llama 3 was trained on one call for an answer; vLLM reads several parted by semicolons, and so do we.

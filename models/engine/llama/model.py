@@ -137,6 +137,12 @@ class Model:
         spelling: bytes = api.llama_vocab_get_text(self._vocab, token)
         return spelling.decode(errors="replace")
 
+    def control_token(self, text: str) -> int | None:
+        """The control token that is spelled so; None if there is none."""
+        if text not in self.control_texts:
+            return None
+        return self.tokenize(text, add_special=False, parse_special=True)[0]
+
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """Turn text into token ids.
 

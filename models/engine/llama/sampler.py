@@ -49,6 +49,7 @@ class Sampler:
         self._dice = Random(params.seed)
         self._shaping = Shaping(params, model.vocabulary_size, model.end_tokens, model.suppressed_tokens)
         self._healing = Healing(params.healing)
+        self._opening = params.opening_token
         self._grammar = grammar_behind(model, params.grammar, params.kept) if params.grammar else None
 
     def draw(self, context: Handle, row: int) -> int:
@@ -66,6 +67,7 @@ class Sampler:
     def draw_from(self, logits: Logits) -> int:
         """Draw the next token from a row of logits, shape (vocabulary,), and count it. The row is left as it is."""
         token = self._choose(self._shaping.apply(logits))
+        self._opening = None
         self._shaping.count(token)
         self._healing.feed(self._model.piece(token))
         return token
@@ -91,7 +93,7 @@ class Sampler:
     def _pick(self, logits: Logits, tokens: Indices | None = None) -> int | None:
         """Draw one of these tokens, or of all; None if the grammar permits none of them."""
         token = self._among(logits, tokens)
-        if self._grammar is None or self._grammar.accept(token):
+        if self._grammar is None or token == self._opening or self._grammar.accept(token):
             return token
         return self._comply(logits, tokens, self._grammar)
 

@@ -211,6 +211,20 @@ def test_control_token_is_no_text_to_a_grammar(model: Model) -> None:
     grammar.close()
 
 
+def test_control_token_that_may_open_an_answer_opens_it_once(model: Model) -> None:
+    control = model.control_token("<|im_start|>")
+    assert control is not None
+    settings = {"grammar": 'root ::= "yes"', "logit_bias": {control: 100.0}}
+    opened = written(model, settings | {"opening_token": control})
+    assert (opened[0], spelled(model, opened)) == (control, b"yes")
+    assert opened.count(control) == 1
+    assert control not in written(model, settings)
+
+
+def test_text_that_is_no_control_token_has_none(model: Model) -> None:
+    assert (model.control_token("[TOOL_CALLS]"), model.control_token("yes"), model.control_token("")) == (None,) * 3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("text", ["yes", "漢🇫", '{"a": 1}'])

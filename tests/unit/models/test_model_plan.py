@@ -51,7 +51,8 @@ class Rig:
     def loaded(self) -> Loaded:
         constraints = Constraints(lambda _grammar, _said: None, FORMATS["hermes"], takes_grammars=True)
         defaults = SamplingDefaults(temperature=0.2, top_p=0.9)
-        return Loaded(cast("Any", None), cast("Any", self.encoder), defaults, 1000, 300, constraints, self.thinking)
+        encoder = cast("Any", self.encoder)
+        return Loaded(cast("Any", None), encoder, defaults, 1000, 300, constraints, self.thinking, calls_token=299)
 
     def chat(self, *, shrinks: bool = False, **fields: Any) -> Plan:
         body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]} | fields
@@ -103,6 +104,20 @@ def test_what_a_forced_answer_begins_with_is_read_and_not_generated(choice: Any,
     assert rig.encoder.encoded == [ahead]
     assert plan.asks[0].params.kept == ahead.encode()[:-1]
     assert plan.answers[0].begin() == ([CallBegun(0, "f")] if choice is NAMED else [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "token"),
+    [
+        ({"tools": TOOLS}, 299),
+        ({}, None),
+        ({"tools": TOOLS, "tool_choice": "none"}, None),
+        ({"tools": TOOLS, "tool_choice": "required"}, None),
+        ({"tools": TOOLS, "delivered_text": "Hm."}, None),
+    ],
+)
+def test_token_before_calls_may_open_an_answer_that_is_free_to_call(fields: dict[str, Any], token: int | None) -> None:
+    assert Rig().chat(**fields).asks[0].params.opening_token == token
 
 
 def test_call_that_was_delivered_goes_on_with_nothing_ahead() -> None:
