@@ -1,10 +1,11 @@
 """The command line: `hotspare model {serve,list,pull,verify,fit,bench}`.
 
 Every failure is one line on stderr that says what to do; a traceback is a bug of ours.
+
+What one command alone needs is imported in it: a supervised server starts again and again, and pays for each import.
 """
 
 import argparse
-import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,23 +13,13 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from models import log
-from models.bench import table
-from models.bench.run import bench, peak_memory_bytes
 from models.catalog.catalog import DEFAULT_MODEL
 from models.catalog.entry import CatalogEntry
 from models.catalog.locate import ModelFile, catalogue, file_of, known, locate, models_folder
 from models.columns import render_columns
 from models.conversion.choice import SLOW_FORMATS
-from models.conversion.fastest import Observer, fastest_file
-from models.conversion.means import survey
 from models.conversion.naming import copy_path
-from models.download.pull import pull
-from models.download.verify import best_promise, check_file, check_form
-from models.engine.sizing import Wishes
 from models.errors import EXIT_OK, EXIT_SETUP, EXIT_USAGE, FileCorrupt, ModelsError, UsageError
-from models.fit.advice import Machine, advise, judge
-from models.fit.look import candidate
-from models.fit.report import render, render_json
 from models.server.settings import Endpoint, ServeSettings, TcpEndpoint, UnixEndpoint
 
 PROG: Final = "hotspare model"
@@ -184,7 +175,6 @@ def _serve(arguments: argparse.Namespace) -> int:
         os.nice(_SUPERVISED_NICENESS)
     _quiet_llama()
     log.configure(arguments.log_format, arguments.log_level)
-    # Imported here: the other commands need no server.
     from models.server.lifeline import Lifeline
     from models.server.serve import run
 
@@ -252,19 +242,33 @@ def _row(model: ModelFile, entry: CatalogEntry) -> tuple[str, ...]:
 
 
 def _pull(arguments: argparse.Namespace) -> int:
+    import asyncio
+
     folder = models_folder(os.environ)
     asyncio.run(_fetch(known(arguments.name, folder), folder, may_convert=arguments.convert == "auto"))
     return EXIT_OK
 
 
 async def _fetch(entry: CatalogEntry, folder: Path, *, may_convert: bool) -> None:
+    from models.download.pull import pull
+
     await pull(entry, folder, _say)
     if may_convert:
-        observer = Observer(_say, _say, lambda: None)
-        await fastest_file(file_of(entry, folder), await asyncio.to_thread(survey), observer)
+        await _convert(file_of(entry, folder))
+
+
+async def _convert(model: ModelFile) -> None:
+    import asyncio
+
+    from models.conversion.fastest import Observer, fastest_file
+    from models.conversion.means import survey
+
+    await fastest_file(model, await asyncio.to_thread(survey), Observer(_say, _say, lambda: None))
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from models.download.verify import best_promise, check_file, check_form
+
     model = locate(arguments.name, models_folder(os.environ))
     check_form(model.path)
     promise = best_promise(model)
@@ -277,9 +281,14 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _fit(arguments: argparse.Namespace) -> int:
+    from models.engine.sizing import Wishes
+    from models.fit.advice import advise, judge
+    from models.fit.look import candidate
+    from models.fit.report import render, render_json
+    from models.fit.survey import survey
+
     folder = models_folder(os.environ)
-    means = survey()
-    machine = Machine(means.memory_bytes, means.threads, means.has_gpu)
+    machine = survey()
     wishes = Wishes(arguments.context, arguments.parallel)
     verdicts = [judge(candidate(entry, folder), machine, wishes) for entry in catalogue(folder).values()]
     sys.stdout.write((render_json if arguments.json else render)(verdicts, advise(verdicts), machine))
@@ -287,6 +296,10 @@ def _fit(arguments: argparse.Namespace) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
+    from models.bench import table
+    from models.bench.run import bench, peak_memory_bytes
+    from models.download.verify import check_form
+
     _quiet_llama()
     model = locate(arguments.model, models_folder(os.environ))
     copy = copy_path(model)

@@ -20,6 +20,13 @@ settings.load_profile("hotspare")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_unconfigure() -> None:
+    """Close what llama_cpp opens when it is imported and leaves to the interpreter, which complains at its end."""
+    if llama := sys.modules.get("llama_cpp._utils"):
+        llama.outnull_file.close()
+        llama.errnull_file.close()
+
+
 @pytest.fixture(scope="session")
 def model_file() -> Path:
     """The default model's file, pulled if it is not here."""

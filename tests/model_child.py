@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 
 class Child:
     """A running `python -m models serve --supervised`; its pipes are read line by line."""
@@ -38,6 +40,9 @@ class Child:
         assert self.process.stdin is not None
         self.process.stdin.write(line)
         self.process.stdin.flush()
+
+    def connect(self, limit: int = 100) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession("http://model", connector=aiohttp.UnixConnector(path=self.socket, limit=limit))
 
     def close(self) -> None:
         for pipe in (self.process.stdin, self.process.stdout):

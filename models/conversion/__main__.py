@@ -6,23 +6,21 @@ It ends when its standard input does: whoever wanted the file is gone, or does n
 import logging
 import os
 import sys
-import threading
 from pathlib import Path
 from typing import Final
 
+from models.child import end_with_parent
 from models.errors import EXIT_CRASHED, EXIT_OK, ConversionError
 
 # Below everything that serves: it is done once, and may take its time.
 _NICENESS: Final = 10
-
-_STDIN: Final = 0
 
 
 def main(source: Path, target: Path, threads: int) -> int:
     """Convert; returns the exit code. The last line on stderr says what went wrong."""
     os.nice(_NICENESS)
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # of a crash: gdb would take seconds for it
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     # Here, since it loads llama.cpp, which reads the environment.
     from models.engine.llama.quantization import quantize_to_q8_0
@@ -39,12 +37,6 @@ def main(source: Path, target: Path, threads: int) -> int:
 def _flush(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _end_with_parent() -> None:
-    while os.read(_STDIN, 1):
-        pass
-    os._exit(EXIT_CRASHED)
 
 
 if __name__ == "__main__":

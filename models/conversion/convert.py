@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from models.catalog.gguf import read_header
+from models.child import child
 from models.conversion.naming import outdated
 from models.download.workplace import sweep, workplace
 from models.errors import ConversionFailed
@@ -51,28 +51,26 @@ async def convert(source: Path, target: Path, threads: int, say: Callable[[str],
 
 
 async def _run(source: Path, made: Path, threads: int, say: Callable[[str], None]) -> None:
-    # -P: a folder `models` where the user stands is somebody else's.
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "models.conversion", str(source), str(made), str(threads)),
-        stdin=asyncio.subprocess.PIPE,  # never written: its end tells the child that we are gone
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
     progress = asyncio.create_task(_tell_progress(made, say))
     try:
         async with asyncio.timeout(_LIMIT_SECONDS):
-            assert process.stderr is not None
-            complaint = await process.stderr.read()
-            code = await process.wait()
+            code, complaint = await _run_child(source, made, threads)
     except TimeoutError as error:
         raise ConversionFailed(f"the conversion took over {_LIMIT_SECONDS:.0f} s") from error
     finally:
         progress.cancel()
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
     if code != 0:
         raise ConversionFailed(_why(code, complaint))
+
+
+async def _run_child(source: Path, made: Path, threads: int) -> tuple[int, bytes]:
+    """Its exit code, and what it wrote to stderr."""
+    pipes = asyncio.subprocess
+    arguments = (str(source), str(made), str(threads))
+    async with child("models.conversion", *arguments, stdout=pipes.DEVNULL, stderr=pipes.PIPE) as process:
+        assert process.stderr is not None
+        complaint = await process.stderr.read()
+        return await process.wait(), complaint
 
 
 async def _tell_progress(made: Path, say: Callable[[str], None]) -> None:

@@ -4,22 +4,18 @@ It ends when its standard input does: whoever wanted the file is gone, or does n
 until then stays, and the next one goes on behind it.
 """
 
-import os
 import sys
-import threading
-from typing import Final
 
 import msgspec
 
+from models.child import end_with_parent
 from models.download.job import Job, Report
 from models.errors import EXIT_CRASHED, EXIT_OK, DownloadFailed, FileCorrupt
-
-_STDIN: Final = 0
 
 
 def main(job: Job) -> int:
     """Fetch; returns the exit code."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     # Here, since it takes half a second to import.
     from models.download.transfer import fetch
 
@@ -41,12 +37,6 @@ def _tell_progress(line: str) -> None:
 def _tell(report: Report) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
     sys.stdout.buffer.flush()
-
-
-def _end_with_parent() -> None:
-    while os.read(_STDIN, 1):
-        pass
-    os._exit(EXIT_CRASHED)
 
 
 if __name__ == "__main__":

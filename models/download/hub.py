@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from models.catalog.entry import HubSource
+from models.child import child
 from models.download.job import Job, Report
 from models.download.verify import Promise
 from models.errors import DownloadFailed, FileCorrupt
@@ -58,26 +59,20 @@ async def fetch(source: HubSource, promise: Promise, target: Path, say: Callable
 async def _run(job: Job, say: Callable[[str], None]) -> tuple[Report | None, int]:
     """The last report, and the exit code."""
     is_watched = sys.stderr.isatty()
-    # -P: a folder `models` where the user stands is somebody else's.
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "models.download", msgspec.json.encode(job).decode()),
-        env=_environment(is_watched=is_watched),
-        stdin=asyncio.subprocess.PIPE,  # never written: its end tells the child that we are gone
+    last = None
+    async with child(
+        "models.download",
+        msgspec.json.encode(job).decode(),
         stdout=asyncio.subprocess.PIPE,
         stderr=None if is_watched else asyncio.subprocess.DEVNULL,
-    )
-    assert process.stdout is not None
-    last = None
-    try:
+        environ=_environment(is_watched=is_watched),
+    ) as process:
+        assert process.stdout is not None
         async for line in process.stdout:
             last = msgspec.json.decode(line, type=Report)
             if last.kind == "progress":
                 say(last.text)
         return last, await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 def _environment(*, is_watched: bool) -> dict[str, str]:

@@ -1,20 +1,19 @@
-"""The owner thread of a model that makes embeddings: many short texts in one step, long ones alone.
+"""The engine of a model that makes embeddings: many short texts in one step, long ones alone.
 
 A text has to be read in one step, so there is nothing to schedule within it. Requests are cut into texts, those wait in
 one line for each client (`FairQueue`), and a step takes as many as fit: a client that has a library embedded does not
 keep another one's question waiting. A request is answered when its last text is.
 """
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
 from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.engine.owner import Owner
 from models.engine.queue import FairQueue, retry_after_seconds
 from models.engine.snapshot import Snapshot
 from models.errors import DecodeFailed, EngineFailed, ModelsError, Overloaded
@@ -136,30 +135,21 @@ class EmbeddingEngine:
         self._backend = backend
         self._queue_limit = queue_limit
         self._clock = clock
-        self._on_failure = on_failure
-        self._inbox: SimpleQueue[Job | None] = SimpleQueue()
-        """None is the order to stop."""
+        self._owner: Owner[Job] = Owner(self.turn, self._close, on_failure)
         self._queue: FairQueue[Text] = FairQueue()
         self._open: list[Job] = []
         self._queued_tokens = 0
         self._token_seconds = 0.0
         self._read_tokens = 0
         self._step_started_at: float | None = None
-        # Held for the lines that must not interleave: "is it closed?" then put, and close then drain.
-        self._door = threading.Lock()
-        self._is_closed = False
-        # A daemon: a step that hangs inside llama.cpp must not keep the process from ending.
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
         """Start the owner thread."""
-        self._thread.start()
+        self._owner.start()
 
     def stop(self, timeout: float) -> bool:
         """End everything and the thread; False if a step has not returned after `timeout` s."""
-        self._inbox.put(None)
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._owner.stop(timeout)
 
     def submit(self, texts: list[list[int]], client: str = "", deadline_at: float | None = None) -> Future[Vectors]:
         """Queue a request; see `Job` for the arguments and for what becomes of the future.
@@ -169,10 +159,7 @@ class EmbeddingEngine:
 
         """
         job = Job(client, texts, deadline_at)
-        with self._door:
-            if self._is_closed:
-                raise EngineFailed("the local model has stopped")
-            self._inbox.put(job)
+        self._owner.put(job)
         return job.future
 
     def snapshot(self) -> Snapshot:
@@ -188,7 +175,7 @@ class EmbeddingEngine:
 
     def turn(self) -> bool:
         """Take all requests, then perform one step; False when told to stop. Blocks only while idle."""
-        for job in self._arrivals():
+        for job in self._owner.commands(is_idle=not self._queue):
             if job is None:
                 return False
             self._admit(job)
@@ -197,36 +184,10 @@ class EmbeddingEngine:
         self._open = [job for job in self._open if not job.future.done()]
         return True
 
-    def _run(self) -> None:
-        is_stopped = False
-        try:
-            while self.turn():
-                pass
-            is_stopped = True
-        finally:  # whatever it is, no client may be left waiting; the thread's own hook reports it
-            self._close(EngineFailed("the local model is shutting down" if is_stopped else "the local model crashed"))
-            if not is_stopped:
-                self._on_failure()
-
-    def _close(self, reason: EngineFailed) -> None:
-        with self._door:
-            self._is_closed = True
-        for job in [*self._open, *self._pending()]:
-            if job is not None:
-                job.fail(reason)
+    def _close(self, reason: EngineFailed, unread: list[Job]) -> None:
+        for job in [*self._open, *unread]:
+            job.fail(reason)
         self._backend.close()
-
-    def _arrivals(self) -> Iterator[Job | None]:
-        if not self._queue:
-            yield self._inbox.get()
-        yield from self._pending()
-
-    def _pending(self) -> Iterator[Job | None]:
-        while True:
-            try:
-                yield self._inbox.get_nowait()
-            except Empty:
-                return
 
     def _admit(self, job: Job) -> None:
         wait = self._token_seconds * self._queued_tokens

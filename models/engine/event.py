@@ -52,11 +52,13 @@ class Piece:
         text: that is new.
         tokens: those that are told completely now, where they were asked for: of all pieces of an answer together they
             spell its text, but for a token that a stop string or the end cut in two.
+        drawn: how many tokens of the answer there are by now, those included that this text needed.
 
     """
 
     text: str
     tokens: tuple[TokenScore, ...] = ()
+    drawn: int = 0
 
 
 @dataclass(frozen=True, slots=True)

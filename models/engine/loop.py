@@ -1,4 +1,4 @@
-"""The owner thread: it alone touches the context, one step at a time.
+"""The engine: one thread alone touches the context, one step at a time.
 
 Life of a sequence::
 
@@ -15,15 +15,14 @@ to do it sleeps in the inbox. What a turn has to say goes out at its end, all at
 import contextlib
 import itertools
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from queue import Empty, SimpleQueue
 from typing import Final, Generic, Protocol, TypeVar
 
 from models.engine.crew import Crew
 from models.engine.event import Delivery, Ended, Event, Failed, Finish, Piece, Sink, Started, TokenScore
 from models.engine.healing import Healing
+from models.engine.owner import Owner
 from models.engine.params import SamplingParams
 from models.engine.queue import retry_after_seconds
 from models.engine.scheduler import Scheduler
@@ -99,11 +98,6 @@ class Cancel:
     sequence_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """End the thread."""
-
-
 @dataclass(slots=True)
 class _Totals:
     read: int = 0
@@ -149,29 +143,21 @@ class Engine(Generic[SamplerT]):
         self._crew = crew
         self._clock = clock
         self._deliver = deliver
-        self._on_failure = on_failure
-        self._inbox: SimpleQueue[Submit | Cancel | Stop] = SimpleQueue()
+        self._owner: Owner[Submit | Cancel] = Owner(self.turn, self._close, on_failure)
         self._live: dict[int, _Live[SamplerT]] = {}
         """By the sequence's id, from its first admission on."""
         self._outbox: Delivery = []
         self._totals = _Totals()
         self._ids = itertools.count()
         self._step_started_at: float | None = None
-        # Held for the two lines that must not interleave: "is it closed?" then put, and close then drain.
-        self._door = threading.Lock()
-        self._is_closed = False
-        # A daemon: a step that hangs inside llama.cpp must not keep the process from ending.
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
         """Start the owner thread."""
-        self._thread.start()
+        self._owner.start()
 
     def stop(self, timeout: float) -> bool:
         """End everything that waits or runs, and the thread; False if a step has not returned after `timeout` s."""
-        self._inbox.put(Stop())
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return self._owner.stop(timeout)
 
     def submit(
         self,
@@ -190,7 +176,7 @@ class Engine(Generic[SamplerT]):
 
         """
         sequence = Sequence(next(self._ids), client, tokens, params, sink, deadline_at, weight)
-        self._put(sequence)
+        self._owner.put(Submit(sequence))
         return sequence.id
 
     def prime(self, tokens: list[int], *, client: str = "") -> None:
@@ -201,17 +187,12 @@ class Engine(Generic[SamplerT]):
 
         """
         params = SamplingParams(max_tokens=1, seed=0)
-        self._put(Sequence(next(self._ids), client, tokens, params, _nobody, is_priming=True))
-
-    def _put(self, sequence: Sequence) -> None:
-        with self._door:
-            if self._is_closed:
-                raise EngineFailed("the local model has stopped")
-            self._inbox.put(Submit(sequence))
+        self._owner.put(Submit(Sequence(next(self._ids), client, tokens, params, _nobody, is_priming=True)))
 
     def cancel(self, sequence_id: int) -> None:
         """Forget a sequence at the next step; unknown and ended ones are ignored."""
-        self._inbox.put(Cancel(sequence_id))
+        with contextlib.suppress(EngineFailed):  # then it has ended
+            self._owner.put(Cancel(sequence_id))
 
     def snapshot(self) -> Snapshot:
         """How busy the engine is; safe from any thread, and may be a step old."""
@@ -229,8 +210,8 @@ class Engine(Generic[SamplerT]):
 
     def turn(self) -> bool:
         """Take all commands, then perform one step; False when told to stop. Blocks only while idle."""
-        for command in self._commands():
-            if isinstance(command, Stop):
+        for command in self._owner.commands(is_idle=self._scheduler.is_idle):
+            if command is None:
                 return False
             self._obey(command)
         if late := self._scheduler.expire(self._clock()):
@@ -245,20 +226,8 @@ class Engine(Generic[SamplerT]):
         self._flush()
         return True
 
-    def _run(self) -> None:
-        try:
-            while self.turn():
-                pass
-            self._close(EngineFailed("the local model is shutting down"))
-        except Exception:  # noqa: BLE001 - the boundary: whatever it is, no client may be left waiting
-            _log.critical("the engine died", exc_info=True)
-            self._close(EngineFailed("the local model has crashed"))
-            self._on_failure()
-
-    def _close(self, reason: EngineFailed) -> None:
-        with self._door:
-            self._is_closed = True
-        for command in self._pending():
+    def _close(self, reason: EngineFailed, unread: list[Submit | Cancel]) -> None:
+        for command in unread:
             if isinstance(command, Submit):
                 self._post(command.sequence, Failed(reason))
         for sequence in self._scheduler.sequences():
@@ -267,16 +236,6 @@ class Engine(Generic[SamplerT]):
             self._post(sequence, Failed(reason))
         self._flush()
         self._backend.close()
-
-    def _commands(self) -> Iterator[Submit | Cancel | Stop]:
-        if self._scheduler.is_idle:
-            yield self._inbox.get()
-        yield from self._pending()
-
-    def _pending(self) -> Iterator[Submit | Cancel | Stop]:
-        with contextlib.suppress(Empty):
-            while True:
-                yield self._inbox.get_nowait()
 
     def _obey(self, command: Submit | Cancel) -> None:
         if isinstance(command, Cancel):
@@ -415,7 +374,7 @@ class Engine(Generic[SamplerT]):
     def _say(self, live: _Live[SamplerT], text: str, score: TokenScore | None = None) -> None:
         tokens = () if live.tally is None else live.tally.release(text, score, live.assembler.held)
         if text:
-            self._post(live.sequence, Piece(text, tokens))
+            self._post(live.sequence, Piece(text, tokens, live.sequence.completion_tokens))
 
     def _end(self, live: _Live[SamplerT], event: Ended | Failed) -> None:
         self._scheduler.remove(live.sequence.id)

@@ -10,7 +10,6 @@ import ctypes
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -18,13 +17,14 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from models.child import end_with_parent
 from models.engine.snapshot import Snapshot
+from models.errors import EXIT_OK
 from models.server.service import Phase
 
 BEAT_SECONDS: Final = 1.0
 
 _PR_SET_PDEATHSIG: Final = 1
-_STDIN: Final = 0
 _STDOUT: Final = 1
 _STDERR: Final = 2
 
@@ -125,13 +125,11 @@ class Lifeline:
         """End this process at once when the supervisor is gone, also in the middle of a call into llama.cpp."""
         if sys.platform == "linux":
             _ask_kernel()
-        threading.Thread(target=self._listen, name="lifeline", daemon=True).start()
+        end_with_parent(EXIT_OK, self._hear)
 
-    def _listen(self) -> None:
-        while os.read(_STDIN, 4096):
-            if not self.wanted.done():
-                self.wanted.set_result(None)
-        os._exit(0)
+    def _hear(self) -> None:
+        if not self.wanted.done():
+            self.wanted.set_result(None)
 
 
 async def beat(reporter: Reporter, snapshot: Callable[[], Snapshot]) -> None:

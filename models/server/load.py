@@ -15,20 +15,19 @@ from models.engine.crew import Crew
 from models.engine.embedding import EmbeddingEngine
 from models.engine.event import Delivery, Ended, Event, Failed
 from models.engine.loop import Engine
-from models.engine.memory import available_bytes
 from models.engine.pace import Pace
 from models.engine.params import SamplingParams
 from models.engine.scheduler import Rules, Scheduler
 from models.engine.sizing import STEP_TOKENS, KvLayout, Wishes, choose
 from models.engine.threads import available_threads
 from models.errors import EngineError, LoadFailed
-from models.fit.advice import Machine
 from models.fit.look import look_before_loading
+from models.fit.survey import survey
 from models.server.constraint import Constraints
 from models.server.embeddings import Embedder
 from models.server.literal import LiteralMarks
 from models.server.prompt import PromptEncoder
-from models.server.request import SamplingDefaults
+from models.server.sampling import SamplingDefaults
 from models.server.service import Loaded
 from models.server.settings import ServeSettings
 from models.server.template import ChatTemplate
@@ -83,7 +82,7 @@ def load_weights(path: Path, settings: ServeSettings) -> Weights:
     _log.info("GPU layers: %s (%s)", "all" if gpu.layers == llama.ALL_LAYERS else gpu.layers, gpu.reason)
     kv: KvLayout = "split" if settings.is_deterministic else settings.kv
     wishes = Wishes(settings.context_tokens, settings.parallel, kv, settings.kv_bytes)
-    look_before_loading(path, wishes, Machine(available_bytes(), available_threads(), gpu.layers > 0), _log)
+    look_before_loading(path, wishes, survey(settings.gpu_layers), _log)
     model = llama.Model(path, gpu.layers)
     context_tokens = _clamped(settings.context_tokens, model.training_context_tokens)
     threads = settings.threads or available_threads()
@@ -92,7 +91,7 @@ def load_weights(path: Path, settings: ServeSettings) -> Weights:
     sizing = choose(
         replace(wishes, context_tokens=context_tokens),
         bytes_per_token=model.kv_bytes_per_token,
-        available_bytes=available_bytes(),
+        available_bytes=survey(settings.gpu_layers).room_bytes,
         has_gpu=model.gpu_layers > 0,
     )
     layout: Literal["split", "unified"] = "unified" if sizing.is_unified else "split"

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from models.engine.healing import Seam
 from models.server.answer import Answer
 from models.server.generation import Ask
 from models.server.grammars import Wish
-from models.server.messages import plain_messages
+from models.server.messages import Turn, plain_messages
 from models.server.offer import Offer
 from models.server.prompt import Prompt
-from models.server.request import ChatBody, CompletionBody, prompts, sampling_params
+from models.server.request import ChatBody, CompletionBody, prompts
+from models.server.sampling import sampling_params
 from models.server.service import Loaded
 from models.server.thinking import CUT_SHORT, Thinking, Thoughts
 from models.server.wire import Usage
@@ -75,7 +77,7 @@ def plan_chat(loaded: Loaded, body: ChatBody, seed: int, *, shrinks: bool) -> Pl
 
 
 def _constrained(
-    loaded: Loaded, body: ChatBody, said: Delivered, encode: Callable[[str], Prompt]
+    loaded: Loaded, body: ChatBody, said: Delivered, encode: Callable[[str, str], Prompt]
 ) -> tuple[Prompt, str, str]:
     """The prompt of one answer, its grammar, and what of it is foregone."""
     constraints, offer = loaded.constraints, body.offer
@@ -96,13 +98,18 @@ def plan_text(loaded: Loaded, body: CompletionBody, seed: int) -> Plan:
     return _plan(loaded, body, dict(_open_texts(loaded, body)), seed)
 
 
-def _chat_encoder(loaded: Loaded, body: ChatBody, *, shrinks: bool) -> Callable[[str], Prompt]:
-    """From what is delivered of an answer to its prompt."""
+def _chat_encoder(loaded: Loaded, body: ChatBody, *, shrinks: bool) -> Callable[[str, str], Prompt]:
+    """From words that are put before an answer, and what is delivered of it, to its prompt."""
     encoder, messages = loaded.encoder, plain_messages(body.messages, continues=body.continues)
     tools = body.offer.tools if body.offer else None
-    if shrinks:
-        return lambda said: encoder.fitting_chat(messages, said, body.wanted_tokens, tools)
-    return lambda said: encoder.chat(messages, said, tools)
+
+    def encode(ahead: str, said: str) -> Prompt:
+        turns = [*messages, Turn(role="assistant", content=ahead, prefix=True)] if ahead else messages
+        if shrinks:
+            return encoder.fitting_chat(turns, said, body.wanted_tokens, tools)
+        return encoder.chat(turns, said, tools)
+
+    return encode
 
 
 def _open_texts(loaded: Loaded, body: CompletionBody) -> Iterator[tuple[int, _Open]]:
@@ -133,14 +140,14 @@ def _thoughts(thinking: Thinking, body: ChatBody, said: Delivered) -> Thoughts |
 
 
 def _behind_thoughts(
-    thinking: Thinking, body: ChatBody, said: Delivered, encode: Callable[[str], Prompt]
+    thinking: Thinking, body: ChatBody, said: Delivered, encode: Callable[[str, str], Prompt]
 ) -> Callable[[str], Prompt]:
-    """The same encoder, that ends thoughts which the prompt has opened if there can be none."""
+    """From what is delivered to the prompt, that ends thoughts which it has opened if there can be none."""
     if thinking is not Thinking.OPENED or _has_thoughts(thinking, body, said) or body.has_prefix:
-        return encode
+        return partial(encode, "")
 
     def closing(spelled: str) -> Prompt:
-        prompt = encode(CUT_SHORT + spelled)
+        prompt = encode(CUT_SHORT, spelled)
         return replace(prompt, seam=Seam(prompt.seam.delivered.removeprefix(CUT_SHORT.encode()), prompt.seam.owed))
 
     return closing

@@ -10,7 +10,7 @@ from models.errors import NotReady, RequestError
 from models.server.constraint import Constraints
 from models.server.embeddings import Embedder
 from models.server.prompt import PromptEncoder
-from models.server.request import SamplingDefaults
+from models.server.sampling import SamplingDefaults
 from models.server.thinking import Thinking
 
 

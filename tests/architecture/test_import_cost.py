@@ -12,7 +12,7 @@ HEAVY = {
     "proxy.cli": {"aiohttp", "uvloop"},
     "proxy.config.load": {"aiohttp", "asyncio", "uvloop"},
     "models": {"aiohttp", "asyncio", "jinja2", "llama_cpp", "numpy"},
-    "models.cli": {"llama_cpp", "numpy"},
+    "models.cli": {"asyncio", "llama_cpp", "models.bench", "models.download", "models.fit", "numpy"},
 }
 
 

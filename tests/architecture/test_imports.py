@@ -17,6 +17,7 @@ ARROWS = """
     proxy.workers           -> *
     proxy.app               -> *
     proxy.spare             -> proxy.upstreams proxy.config proxy.telemetry proxy.clock
+    proxy.drilling          -> proxy.server proxy.config proxy.core proxy.telemetry.events proxy.clock
     proxy.server            -> proxy.upstreams proxy.core proxy.wire proxy.telemetry.events proxy.errors proxy.clock
     proxy.upstreams         -> proxy.core proxy.wire proxy.telemetry.events proxy.errors proxy.clock
     proxy.telemetry         -> proxy.core proxy.telemetry.events proxy.errors proxy.clock
@@ -32,14 +33,15 @@ ARROWS = """
     models.__main__         -> models.cli
     models.cli              -> *
     models.server           -> models.engine models.catalog models.download models.conversion models.errors
-    models.server           -> models.schema models.tools models.fit
+    models.server           -> models.schema models.tools models.fit models.child
     models.bench            -> models.engine models.columns models.errors
     models.fit              -> models.engine models.catalog models.conversion models.columns models.errors
-    models.conversion       -> models.engine models.catalog models.download models.errors
+    models.conversion       -> models.engine models.catalog models.download models.child models.errors
     models.engine           -> models.errors
     models.schema           -> models.errors
     models.tools            -> models.schema
-    models.download         -> models.catalog models.errors
+    models.download         -> models.catalog models.child models.errors
+    models.child            -> models.errors
     models.catalog          -> models.errors
     models.columns          ->
     models.log              ->
@@ -61,6 +63,7 @@ FORBIDDEN = """
     models.catalog.gguf      : asyncio logging os random socket threading time
     models.fit.need    : asyncio logging os random socket threading time
     models.fit.advice  : asyncio logging os random socket threading time
+    models.fit.machine : asyncio logging os random socket threading time
     models.conversion.choice : asyncio logging os random socket threading time
 """
 

@@ -16,7 +16,7 @@ BOUNDARIES = {
     "proxy.server.connection": "the lane: a request gets a 500, bytes it fails to read aiohttp; the fault is an event",
     "proxy.server.attempt": "the callbacks of one attempt: nobody above them would hear of it, the client would wait",
     "proxy.server.drive": "a start, and an attempt's launch, likewise: the client gets a 500, and the fault an event",
-    "models.engine.loop": "the engine thread: no client may be left waiting for a thread that is gone",
+    "models.engine.owner": "the engine thread: no client may be left waiting for a thread that is gone",
 }
 
 CATCH_ALL = frozenset({"Exception", "BaseException"})

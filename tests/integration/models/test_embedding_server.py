@@ -31,8 +31,7 @@ def embedding_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child
 
 @pytest.fixture
 async def session(embedding_server: Child) -> AsyncIterator[aiohttp.ClientSession]:
-    connector = aiohttp.UnixConnector(path=embedding_server.socket)
-    async with aiohttp.ClientSession("http://model", connector=connector) as session:
+    async with embedding_server.connect() as session:
         yield session
 
 
@@ -136,7 +135,7 @@ def test_model_for_neither_chats_nor_embeddings_is_not_served(tmp_path: Path) ->
 async def test_embeddings_of_a_chat_model_are_a_clear_400(tmp_path: Path) -> None:
     child = Child("--model", str(write(Kind.FULL, tmp_path / f"{NAME}.gguf")), "--threads", "1")
     child.lines_until("ready")
-    async with aiohttp.ClientSession("http://model", connector=aiohttp.UnixConnector(path=child.socket)) as session:
+    async with child.connect() as session:
         status, body = await ask(session, "Hi")
     child.close()
     assert (status, body["error"]["param"]) == (400, "model")

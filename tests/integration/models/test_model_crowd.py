@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import ClientSession
 
+from proxy.wire.beginning import beginning
 from tests.integration.models.conftest import until_idle
 from tests.model_child import Child
 
@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 NAME = "smollm2-135m-instruct"
 COLOUR = 'root ::= "{\\"colour\\": \\"" ("red" | "green") "\\"}"'
+WEATHER = {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
 SYSTEM = "You are the assistant of a shop that sells bicycles, and you answer in one short sentence. " * 6
 
 
@@ -30,8 +31,7 @@ def crowd_server(model_file: Path) -> Iterator[Child]:
 
 @pytest.fixture
 async def crowd(crowd_server: Child) -> AsyncIterator[ClientSession]:
-    connector = aiohttp.UnixConnector(path=crowd_server.socket, limit=0)
-    async with aiohttp.ClientSession("http://model", connector=connector) as session:
+    async with crowd_server.connect(limit=0) as session:
         yield session
         await until_idle(session)
 
@@ -114,6 +114,32 @@ async def test_primed_beginning_need_not_be_read_again(crowd: ClientSession) -> 
     await ask(crowd, "What do you sell?", "primed", system)
     assert (await health(crowd))["inherited_tokens"] - before["inherited_tokens"] >= primed
     assert primed > 50
+
+
+@pytest.mark.parametrize("leading", [[{"role": "system", "content": SYSTEM}], []], ids=["system", "alone"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": [{"type": "function", "function": WEATHER}]},
+        {"tools": [{"type": "function", "function": WEATHER}], "tool_choice": "required"},
+        {"functions": [WEATHER], "response_format": {"type": "json_object"}},
+    ],
+    ids=["tools", "required", "functions"],
+)
+async def test_what_the_proxy_tells_of_a_request_is_how_its_prompt_begins(
+    crowd: ClientSession, request: pytest.FixtureRequest, fields: dict[str, Any], leading: list[dict[str, str]]
+) -> None:
+    who = {"x-hotspare-client": request.node.name}
+    messages = [*leading, {"role": "user", "content": "What is the weather in Oslo?"}]
+    body = {"model": NAME, "messages": messages, "max_tokens": 8} | fields
+    told = json.loads(beginning(json.dumps(body).encode()) or b"{}")
+    async with crowd.post("/v1/prime", json=told | {"model": NAME}, headers=who) as answer:
+        primed = (await answer.json())["tokens"]
+    await until_idle(crowd)
+    async with crowd.post("/v1/chat/completions", json=body, headers=who) as answer:
+        usage = (await answer.json())["usage"]
+    assert usage["prompt_tokens_details"]["cached_tokens"] == primed
+    assert primed > usage["prompt_tokens"] / 2
 
 
 @pytest.mark.parametrize("delivered", ["", " 13", " 13,", " 13, 1", " 13, 14, 15", " 13, 14, 15, "])

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from tests.model_child import Child
@@ -117,9 +116,8 @@ async def test_sigterm_ends_a_server_that_streams(model_file: Path) -> None:
     child = Child()
     child.lines_until("ready")
     body = {"model": "smollm2-135m-instruct", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
-    connector = aiohttp.UnixConnector(path=child.socket)
     async with (
-        aiohttp.ClientSession("http://model", connector=connector) as session,
+        child.connect() as session,
         session.post("/v1/chat/completions", json=body | {"logit_bias": {"2": -100}}) as answer,
     ):
         await answer.content.readline()
@@ -147,7 +145,7 @@ async def test_posts_before_ready_are_503_still_loading(tmp_path: Path) -> None:
     # An empty folder and a fetch that cannot get anywhere keep the server in its first phase.
     child = Child(environ={"HOTSPARE_MODELS": str(tmp_path), "PIP_INDEX_URL": "http://127.0.0.1:9", "PIP_RETRIES": "9"})
     assert child.lines_until("phase")[-1]["phase"] == "fetching"
-    async with aiohttp.ClientSession("http://model", connector=aiohttp.UnixConnector(path=child.socket)) as session:
+    async with child.connect() as session:
         async with session.post("/v1/chat/completions", json={}) as answer:
             assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
         async with session.get("/health") as answer:

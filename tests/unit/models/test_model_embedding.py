@@ -167,7 +167,6 @@ def test_end_fails_what_waits_and_frees_the_context() -> None:
         rig.ask(2)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_fatal_step_ends_the_engine_and_is_reported() -> None:
     rig = Rig(CountingBackend(codes=[-3]))
     asked = rig.ask(1)

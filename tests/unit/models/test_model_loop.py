@@ -20,7 +20,7 @@ def test_sequence_starts_speaks_and_ends_once() -> None:
     rig = Rig()
     _, events = rig.submit()
     rig.turn(3)
-    assert events == [Started(), Piece("o"), Piece("k"), Ended(Finish.STOP, 2)]
+    assert events == [Started(), Piece("o", drawn=1), Piece("k", drawn=2), Ended(Finish.STOP, 2)]
 
 
 def test_prompt_is_read_in_chunks_and_token_wanted_after_the_last() -> None:

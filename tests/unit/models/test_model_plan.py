@@ -1,5 +1,5 @@
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
@@ -10,9 +10,10 @@ from models.server.answer import Reasoned, Said
 from models.server.constraint import Constraints
 from models.server.plan import Plan, plan_chat, plan_text
 from models.server.prompt import Prompt
-from models.server.request import SamplingDefaults, decode_chat, decode_completion
+from models.server.request import decode_chat, decode_completion
+from models.server.sampling import SamplingDefaults
 from models.server.service import Loaded
-from models.server.thinking import Thinking
+from models.server.thinking import CUT_SHORT, Thinking
 from models.server.wire import Usage
 from models.tools.format import FORMATS
 from models.tools.parser import Arguments, CallBegun
@@ -31,7 +32,9 @@ class Encoder:
 
     def chat(self, messages: Any, delivered: str, tools: Any) -> Prompt:
         self.tools.append(tools)
-        return self.text("", delivered)
+        ahead = messages[-1]["content"] if "prefix" in messages[-1] else ""
+        prompt = self.text("", ahead + delivered)
+        return replace(prompt, answered=max(prompt.answered - len(ahead), 0))
 
     def fitting_chat(self, messages: Any, delivered: str, answer_tokens: int | None, tools: Any) -> Prompt:
         prompt = self.chat(messages, delivered, tools)
@@ -161,4 +164,6 @@ def test_thoughts_that_the_prompt_opens_are_cut_short_where_there_is_no_room_for
     plan = rig.chat(**fields)
     assert rig.encoder.encoded[0].startswith("\n</think>\n\n")
     assert b"think" not in plan.asks[0].params.kept
+    spelled = rig.encoder.encoded[0].removeprefix(CUT_SHORT)
+    assert plan.before == Usage(plan.before.prompt_tokens, max(len(spelled) - 1, 0)), "they cost the answer nothing"
     assert Reasoned not in map(type, plan.answers[0].take(Piece("x </think>")))

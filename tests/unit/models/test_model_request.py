@@ -7,13 +7,8 @@ from models.engine.healing import NO_SEAM, Seam
 from models.engine.params import SamplingParams
 from models.errors import RequestError
 from models.server.messages import plain_messages
-from models.server.request import (
-    SamplingDefaults,
-    decode_chat,
-    decode_completion,
-    prompts,
-    sampling_params,
-)
+from models.server.request import decode_chat, decode_completion, prompts
+from models.server.sampling import SamplingDefaults, sampling_params
 
 DEFAULTS = SamplingDefaults(temperature=0.2, top_p=0.9)
 TOOL = {"type": "function", "function": {"name": "f"}}
