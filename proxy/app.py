@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from aiohttp import web
@@ -23,14 +22,17 @@ from proxy.core.action import Timeouts
 from proxy.core.beginnings import Beginning
 from proxy.core.budget import RetryBudget
 from proxy.core.candidates import LOSS_OF_LOCAL_MODEL, Prefill, Route, Router, Target
-from proxy.core.drill_report import Drill, End, Shape
+from proxy.core.drill_record import Record
+from proxy.core.drill_report import End
 from proxy.core.health import Health, HealthPolicy
 from proxy.core.standby import is_ill
+from proxy.drilling import build_timekeeper, targets, wants_drills
 from proxy.errors import HotspareError
 from proxy.server import routes
 from proxy.server.attempt import Facilities
 from proxy.server.connection import Runner
 from proxy.server.deadlines import Deadlines
+from proxy.server.drill_owner import DrillOwner, SoleOwner
 from proxy.server.drillmaster import Drillmaster
 from proxy.server.drills import PATH as DRILLS_PATH
 from proxy.server.drills import DrillPage
@@ -44,10 +46,10 @@ from proxy.server.passthrough import Passthrough
 from proxy.server.relay import Draining, Relay
 from proxy.server.sampler import Sampler
 from proxy.server.settings import Client, ServerSettings
-from proxy.server.timekeeper import Appointment, Timekeeper
+from proxy.server.timekeeper import Timekeeper
 from proxy.spare import build_primer, model_server_settings, model_url, served_model
 from proxy.telemetry import log
-from proxy.telemetry.events import Emit, Event, FaultCaught, Phase
+from proxy.telemetry.events import DrillChanged, Emit, Event, FaultCaught, Phase
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.page import page
 from proxy.telemetry.publisher import FLUSH_SECONDS, Publisher
@@ -91,6 +93,10 @@ class Shared:
     """The metrics of all."""
     note: Callable[[Beginning], None]
     """Hears how a conversation began."""
+    drills: DrillOwner
+    """Of the drills of all."""
+    tell_drill: Callable[[Record], None]
+    """Hears of their course here."""
 
 
 class Hotspare:
@@ -125,7 +131,7 @@ class Hotspare:
             lambda: self._gate.trouble if self._gate else "",
             frozenset(upstream.name for upstream in config.upstreams),
         )
-        self._drillmaster = self._build_drillmaster()
+        self.drillmaster = self._build_drillmaster()
         self._metrics.watch(lambda: self._in_flight.count, self.pool.states)
         self._runners: list[Runner] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -142,8 +148,8 @@ class Hotspare:
         self._spawn("publisher", self._publish())
         self._spawn("prober", Prober(self.pool, self._timeouts, self._clock, self._emit).run())
         self._spawn("checker", Checker(self.pool, self._checked(), self._clock, self._rng, self._emit).run())
-        if self._drillmaster and self._config.drills.schedule:
-            self._spawn("timekeeper", self._build_timekeeper(self._drillmaster).run())
+        if self.drillmaster and self._config.drills.schedule and self._shared is None:
+            self._spawn("timekeeper", self._build_timekeeper(self.drillmaster).run())
         if self.model_server:
             self._spawn("supervisor", self.model_server.run())
         if self._primer:
@@ -165,8 +171,8 @@ class Hotspare:
     async def stop(self) -> None:
         """Drain and end: readiness off, no new connections, running requests finished up to the limit."""
         self._readiness.is_draining = self._draining.is_on = True
-        if self._drillmaster:
-            self._drillmaster.stop(End.ASKED)
+        if self.drillmaster:
+            self._leave_drill(self.drillmaster)
         for runner in reversed(self._runners):  # the operations pages go last
             await runner.cleanup()
         for task in self._tasks:
@@ -238,31 +244,35 @@ class Hotspare:
     def _sinks(self) -> list[Emit]:
         """Who hears of events, besides those that always do."""
         others: list[Emit] = [self._shared.tell] if self._shared else []
-        if self._config.drills.allow or self._config.drills.schedule:
+        if wants_drills(self._config):
             others.append(self._hear_for_drills)
         local = self._config.local
         may_rest = local is not None and local.url is None and local.standby != "hot"
         return [*others, Alarm(self._want, LOCAL, self._clock)] if may_rest else others
 
     def _hear_for_drills(self, event: Event) -> None:
-        if self._drillmaster:
-            self._drillmaster.hear(event)
+        if self.drillmaster:
+            self.drillmaster.hear(event)
 
     def _build_drillmaster(self) -> Drillmaster | None:
-        if not (self._config.drills.allow or self._config.drills.schedule):
+        if not wants_drills(self._config):
             return None
-        return Drillmaster(self.pool, self._readiness.can_do_without, self._rng, self._clock, self._emit)
+        tell = self._shared.tell_drill if self._shared else self._tell_drill
+        return Drillmaster(self.pool, self._readiness.can_do_without, self._rng, self._clock, tell)
+
+    def _tell_drill(self, record: Record) -> None:
+        self._emit(DrillChanged(record.report(self._clock.monotonic())))
+
+    def _leave_drill(self, master: Drillmaster) -> None:
+        """That of a fleet goes on without this worker."""
+        if self._shared:
+            master.withdraw()
+        else:
+            master.stop(End.ASKED)
 
     def _build_timekeeper(self, master: Drillmaster) -> Timekeeper:
-        appointments = [
-            Appointment(each.at, Drill(each.upstream, Shape(each.shape), each.share, each.for_seconds))
-            for each in self._config.drills.schedule
-        ]
-        return Timekeeper(master, appointments, self._local_time, self._emit)
-
-    def _local_time(self) -> datetime:
-        """What the clock on the wall shows."""
-        return datetime.fromtimestamp(self._clock.wall(), UTC).astimezone().replace(tzinfo=None)
+        owner = SoleOwner(master)
+        return build_timekeeper(owner, master.has_stand_in, lambda: self._config, self._clock, self._emit)
 
     def _want(self) -> None:
         if self._gate:
@@ -331,9 +341,10 @@ class Hotspare:
 
     def _add_operations(self, app: web.Application, operations: Operations) -> None:
         routes.add_operations(app, operations)
-        if self._drillmaster and self._config.drills.allow:
-            clouds = [upstream.name for upstream in self._config.upstreams]
-            routes.add_drills(app, DrillPage(self._drillmaster, clouds))
+        if self.drillmaster and self._config.drills.allow:
+            owner = self._shared.drills if self._shared else SoleOwner(self.drillmaster)
+            page = DrillPage(owner, self.drillmaster.has_stand_in, lambda: targets(self._config))
+            routes.add_drills(app, page)
 
     def _build_sampler(self) -> Sampler | None:
         """Where there is a model server that can be told how conversations begin."""

@@ -26,6 +26,7 @@ EXIT_INTERRUPTED = 130
 """What a shell says of a command that Ctrl-C has ended."""
 
 _DEFAULT_CONFIG = "hotspare.yaml"
+_CLIENTS_MODEL = "gpt-4o-mini"
 
 
 class Given(NamedTuple):
@@ -147,13 +148,22 @@ def _add_drill(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.add_argument(
         "--share", type=_read_as(scalar.share), default=1.0, metavar="SHARE", help="of requests; 5%% (default: all)"
     )
-    command.add_argument("--upstream", default="", metavar="NAME", help="which one (default: the first)")
+    command.add_argument(
+        "--upstream",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="which one (default: the first); may be given several times; `all`: all clouds, `local`: the local model",
+    )
+    command.add_argument(
+        "--only-model", metavar="NAME", help="only this one of its models, by the upstream's own name for it"
+    )
     command.add_argument("--proxy", default="http://127.0.0.1:8080", metavar="URL", help="(default: %(default)s)")
     command.add_argument("--admin", metavar="URL", help="where its operations pages are, if not there too")
     command.add_argument(
         "--clients", type=int, default=0, metavar="N", help="clients of the drill's own, with the key in OPENAI_API_KEY"
     )
-    command.add_argument("--model", default="gpt-4o-mini", help="what they ask for (default: %(default)s)")
+    command.add_argument("--model", help=f"what they ask for (default: that of --only-model, or {_CLIENTS_MODEL})")
     command.add_argument(
         "--wait",
         type=_read_as(scalar.duration),
@@ -227,13 +237,14 @@ def _drill(options: argparse.Namespace) -> int:
 
     told = Options(
         shape=options.shape,
-        upstream=options.upstream,
+        upstreams=tuple(options.upstream),
+        only_model=options.only_model,
         share=options.share,
         seconds=options.seconds,
         proxy=options.proxy.rstrip("/").removesuffix("/v1"),
         admin=(options.admin or options.proxy).rstrip("/").removesuffix("/v1"),
         clients=options.clients,
-        model=options.model,
+        model=options.model or options.only_model or _CLIENTS_MODEL,
         key=os.environ.get("OPENAI_API_KEY") or "none",
         wait_seconds=options.wait,
         json=options.json,

@@ -29,7 +29,8 @@ class Heard:
         self.text += delta.get("content") or ""
         self.roles += "role" in delta
         self.ends += [row["finish_reason"]] if row.get("finish_reason") else []
-        for entry in delta.get("tool_calls") or ():
+        only = delta.get("function_call")
+        for entry in [{"index": 0, "function": only}] if only else delta.get("tool_calls") or ():
             call = self.calls.setdefault(entry["index"], ["", "", ""])
             function = entry.get("function", {})
             call[0] += entry.get("id") or ""

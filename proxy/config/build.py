@@ -94,7 +94,8 @@ def _value(name: str, hint: object, place: Place, reading: Reading, default: obj
 
 
 def _list(hint: object, place: Place, reading: Reading) -> tuple[object, ...]:
-    items = (_item(hint, item, reading) for item in reading.items(place))
+    places = [place] if reading.is_single(place) and not is_section(hint) else reading.items(place)
+    items = (_item(hint, item, reading) for item in places)
     return tuple(item for item in items if item is not _NOTHING)
 
 

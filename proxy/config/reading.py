@@ -63,6 +63,10 @@ class Reading:
             raise self.reject(place, f"is {_named(place.node)}, not a list", "write a list of - items")
         return [place.item(index, node) for index, node in enumerate(place.node.value)]
 
+    def is_single(self, place: Place) -> bool:
+        """Whether a single value stands there."""
+        return isinstance(place.node, yaml.ScalarNode)
+
     def value(self, place: Place, parse: Callable[[str], T]) -> T:
         """What the text at `place` means."""
         if not isinstance(place.node, yaml.ScalarNode):

@@ -3,6 +3,7 @@
 The file's key is the field's name without its unit: `window` for `window_seconds`. Fields in `_seconds` are durations,
 those in `_bytes` sizes, `ratio` is a share of 1, and a plain int is a count of at least 1. `Annotated` names another
 parser of `proxy.config.scalar`. A field without default is required. An optional section is switched off by `false`.
+A list of single values may be written as one of them.
 """
 
 from collections.abc import Mapping
@@ -225,13 +226,15 @@ class ScheduledDrill:
     at: DrillTime
     """When it begins, in local time."""
     shape: DrillShape
-    """How the upstream looks dead."""
-    upstream: str
-    """Which one."""
+    """How they look dead."""
+    upstream: tuple[str, ...]
+    """Which ones; `all` means all of `upstreams`."""
     for_seconds: DrillSeconds
     """Its longest time."""
     share: Share = 1.0
     """Of the requests."""
+    model: str | None = None
+    """The only one, by the upstream's name for it; None means all models."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from proxy.config.schema import LOCAL, Config, RouteSettings
+from proxy.core.drill import ALL, meant
 
 
 class Finding(NamedTuple):
@@ -47,10 +48,9 @@ def _unique_clients(config: Config) -> Iterator[Finding]:
 def _unique_upstreams(config: Config) -> Iterator[Finding]:
     yield from _repeated("upstreams", "name", (upstream.name for upstream in config.upstreams))
     for index, upstream in enumerate(config.upstreams):
-        if upstream.name == LOCAL:
-            yield Finding(
-                f"upstreams[{index}].name", f"'{LOCAL}' is the name of the local model", "choose another name"
-            )
+        if upstream.name in _TAKEN:
+            problem = f"'{upstream.name}' is the name of {_TAKEN[upstream.name]}"
+            yield Finding(f"upstreams[{index}].name", problem, "choose another name")
 
 
 def _somebody_answers(config: Config) -> Iterator[Finding]:
@@ -130,20 +130,17 @@ def _routes_are_reached(config: Config) -> Iterator[Finding]:
             yield Finding(f"routes[{index}].match", problem, "move it up or remove it")
 
 
-def _drills_need_one_process(config: Config) -> Iterator[Finding]:
-    """Each worker has breakers and requests of its own; a drill in one of them would be a drill of a part."""
-    given = {"drills.allow": config.drills.allow, "drills.schedule": config.drills.schedule}
-    for key in [key for key, value in given.items() if value and config.workers != 1]:
-        yield Finding(key, "is given with several workers", "say workers: 1, or drill another instance")
-
-
 def _drills_have_a_target(config: Config) -> Iterator[Finding]:
-    names = [upstream.name for upstream in config.upstreams]
+    clouds = [upstream.name for upstream in config.upstreams]
+    known = [*clouds, LOCAL] if config.local else clouds
     for index, drill in enumerate(config.drills.schedule):
-        if drill.upstream not in names:
-            key = f"drills.schedule[{index}].upstream"
-            yield Finding(key, f"there is no upstream '{drill.upstream}'", "name one of upstreams")
+        key = f"drills.schedule[{index}].upstream"
+        for name in meant(drill.upstream, clouds) or (ALL,):
+            if name not in known:
+                yield Finding(key, f"there is no upstream '{name}'", f"choose from {', '.join([*known, ALL])}")
 
+
+_TAKEN: Final = {LOCAL: "the local model", ALL: "all upstreams together"}
 
 RULES: Final = (
     Rule(frozenset({"listen", "clients", "open_access"}), _open_only_on_purpose),
@@ -157,8 +154,7 @@ RULES: Final = (
     Rule(frozenset({"upstreams", "local"}), _somebody_wakes_the_spare),
     Rule(frozenset({"routes", "upstreams", "local"}), _routes_lead_somewhere),
     Rule(frozenset({"routes"}), _routes_are_reached),
-    Rule(frozenset({"drills", "workers"}), _drills_need_one_process),
-    Rule(frozenset({"drills", "upstreams"}), _drills_have_a_target),
+    Rule(frozenset({"drills", "upstreams", "local"}), _drills_have_a_target),
 )
 
 

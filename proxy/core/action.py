@@ -1,6 +1,6 @@
 """What the failover machine says, and the limits that go with it. See core/failover.py."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 import msgspec
@@ -163,6 +163,8 @@ class Tried:
     upstream: str
     kind: Kind
     status: int | None = None
+    model: str = field(default="", compare=False)
+    """The upstream's name for it, for whoever counts by model; empty where no one model was asked."""
 
     def __str__(self) -> str:
         return f"{self.upstream}: {self.kind}" + (f" {self.status}" if self.status else "")

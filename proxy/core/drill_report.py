@@ -37,16 +37,31 @@ class Shape(Word):
     STATUS_429 = "status_429"
     STATUS_429_BARE = "status_429_bare"
     """Without Retry-After."""
+    STATUS_500_ONCE = "status_500_once"
+    """To one attempt; well before and behind."""
+    STATUS_429_ONCE = "status_429_once"
     FLAPPING = "flapping"
     """Status 503 for five seconds, and well for five, again and again."""
+    RELAPSE = "relapse"
+    """Status 503 in the first third of the time and in the last, and well between."""
+    DECAY = "decay"
+    """Status 503 to none of the requests at first, then to more and more of them, and to the whole share at the end."""
     HTML = "html"
     """A web page under status 200."""
     ERROR_BODY = "error_body"
     """An error object under status 200."""
     TRUNCATED = "truncated"
-    """Half of what Content-Length promises, then the end of the connection."""
+    """Some of an answer's JSON, complete as far as HTTP goes."""
+    WRONG_LENGTH = "wrong_length"
+    """An answer that is shorter than its Content-Length, then the end of the connection."""
     CUT = "cut"
-    """The real answer, which ends behind its second piece."""
+    """The real answer, whose connection ends behind its second piece."""
+    CUT_BY_RESET = "cut_by_reset"
+    """Is reset there."""
+    CUT_IN_EVENT = "cut_in_event"
+    """Ends behind half an event more; as `cut` where the answer is not streamed."""
+    CUT_IN_CHARACTER = "cut_in_character"
+    """Ends behind the first bytes of a character more."""
     STALL = "stall"
     """The real answer, which stops behind its second piece."""
     ERROR_EVENT = "error_event"
@@ -55,14 +70,21 @@ class Shape(Word):
     """The real answer, with half an event behind its second piece."""
     NO_FINISH = "no_finish"
     """The real answer, which ends well behind its second piece, but has not finished."""
+    NO_DONE = "no_done"
+    """The real answer, all of it but for `[DONE]`; as it is where it is not streamed."""
     SLOW_START = "slow_start"
     """The real answer, half a minute late."""
     SLOW_TOKENS = "slow_tokens"
     """The real answer, one event a second; as above where it is not streamed."""
 
 
-MIDWAY = frozenset({Shape.CUT, Shape.STALL, Shape.ERROR_EVENT, Shape.MALFORMED, Shape.NO_FINISH})
+CUTS = frozenset({Shape.CUT, Shape.CUT_BY_RESET, Shape.CUT_IN_EVENT, Shape.CUT_IN_CHARACTER})
+
+MIDWAY = CUTS | {Shape.STALL, Shape.ERROR_EVENT, Shape.MALFORMED, Shape.NO_FINISH, Shape.NO_DONE}
 """Those for which the real upstream is asked, and its answer broken."""
+
+HARMLESS = frozenset({Shape.NO_DONE})
+"""Those in which the upstream leaves nobody in the lurch: what they lack is put right on the way."""
 
 SLOW = frozenset({Shape.SLOW_START, Shape.SLOW_TOKENS})
 """Those for which the real upstream is asked, and its answer kept back."""
@@ -80,17 +102,26 @@ class End(Word):
 class Drill(Struct, frozen=True):
     """What to play. `share` is that of the requests, above 0 up to 1."""
 
-    upstream: str
+    upstreams: tuple[str, ...]
+    """Those that look dead, all in the same moment and for the same requests."""
     shape: Shape
     share: float
     seconds: float
+    model: str | None = None
+    """By the name that the upstreams have for it; None means all models."""
+
+    def covers(self, upstream: str, model: str) -> bool:
+        """Whether it is about that model at that upstream."""
+        return upstream in self.upstreams and self.model in (None, model)
 
 
 class Report(Struct, frozen=True, kw_only=True):
     """What came of a drill so far. All times are in seconds, None for what has not happened."""
 
     number: int
-    upstream: str
+    upstreams: tuple[str, ...]
+    model: str | None
+    """The only one that was drilled; None if all were."""
     shape: Shape
     share: float
     stated_seconds: float
@@ -100,7 +131,7 @@ class Report(Struct, frozen=True, kw_only=True):
     attempts_broken: int
     """Exchanges that the drill broke, those of the prober included."""
     affected: int
-    """Requests that the upstream left in the lurch: an attempt failed, or its breaker refused them."""
+    """Requests that an upstream left in the lurch: an attempt failed, or its breaker refused them."""
     rescued: int
     failed: int
     left: int
@@ -113,9 +144,9 @@ class Report(Struct, frozen=True, kw_only=True):
     mean_rescue_seconds: float | None
     longest_rescue_seconds: float | None
     first_answer_seconds: float | None
-    """From the end of the drill to the upstream's next answer to a client."""
+    """From the end of the drill to the next answer that one of the upstreams gave to a client."""
     return_seconds: float | None
-    """From the end of the drill to the moment when no breaker of the upstream held back anything more."""
+    """From the end of the drill to the moment when no breaker of the upstreams held back anything more."""
 
     @property
     def is_over(self) -> bool:

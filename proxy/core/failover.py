@@ -181,7 +181,7 @@ class Failover:
         self._retry_at += (refusal.retry_at,)
         if not start.is_forced:
             self._refused = (*self._refused, start.candidate)
-            self.tried += (Tried(start.candidate.upstream, Kind.BREAKER_OPEN),)
+            self._note(start.candidate, Kind.BREAKER_OPEN)
         return self._next(now)
 
     def content(self) -> Action:
@@ -215,7 +215,7 @@ class Failover:
     def hedge_failed(self, kind: Kind, status: int | None = None) -> Action:
         """There will be nothing from the understudy."""
         if self._hedge is not None:
-            self.tried += (Tried(self._hedge.candidate.upstream, kind, status),)
+            self._note(self._hedge.candidate, kind, status)
         self._turn = Turn.OVER
         if kind in _WORTH_REPEATING and not self._has_repeated:  # as in `_is_worth_repeating`
             self._has_repeated, self._turn = True, Turn.DIED
@@ -255,7 +255,7 @@ class Failover:
         self._broken = outcome
         if self._is_committed and not can_go_on:
             return BreakOff(outcome)
-        self.tried += (Tried(start.candidate.upstream, outcome.kind, outcome.status),)
+        self._note(start.candidate, outcome.kind, outcome.status)
         if outcome.retry_after_seconds is not None:
             self._retry_at += (now + outcome.retry_after_seconds,)
         if retry_after_seconds is not None or self._is_worth_repeating(start, outcome):
@@ -281,6 +281,9 @@ class Failover:
             return False
         return start.is_resuming or (bool(self.tried) and start.candidate.is_local)
 
+    def _note(self, candidate: Candidate, kind: Kind, status: int | None = None) -> None:
+        self.tried += (Tried(candidate.upstream, kind, status, candidate.model),)
+
     def _take_running(self) -> Start:
         if self._running is None:
             raise RuntimeError("a fact came in while nothing was running")
@@ -297,7 +300,7 @@ class Failover:
                 self._running = start
                 self.attempts += 1
                 return start
-            self.tried += (Tried(candidate.upstream, self.deadline_kind),)
+            self._note(candidate, self.deadline_kind)
         if self._turn in _STANDS_BY:
             return self._promote()
         return BreakOff(self._broken) if self._is_committed and self._broken else self._panic(now)
@@ -328,7 +331,7 @@ class Failover:
     def _promote(self, kind: Kind | None = None) -> Action:
         """`kind`: how the attempt is called that still runs."""
         if self._running is not None and kind is not None:
-            self.tried += (Tried(self._running.candidate.upstream, kind),)
+            self._note(self._running.candidate, kind)
         self._running, self._turn = self._hedge, Turn.OVER
         return PROMOTE
 

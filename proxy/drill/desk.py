@@ -37,9 +37,13 @@ class Desk:
 
     async def start(self, options: Options) -> Report:
         """Begin a drill."""
-        order = {"shape": options.shape, "share": options.share, "seconds": options.seconds}
-        if options.upstream:
-            order["upstream"] = options.upstream
+        order = {
+            "shape": options.shape,
+            "share": options.share,
+            "seconds": options.seconds,
+            "upstream": options.upstreams,
+            "model": options.only_model,
+        }
         return msgspec.json.decode(await self._ask("POST", order), type=Report)
 
     async def report(self, number: int) -> Report:

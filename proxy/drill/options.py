@@ -14,7 +14,8 @@ class Options:
     """Times in seconds. `proxy` and `admin` are URLs without a path: where clients ask, and where /drills is."""
 
     shape: str
-    upstream: str
+    upstreams: tuple[str, ...]
+    only_model: str | None
     share: float
     seconds: float
     proxy: str

@@ -61,6 +61,7 @@ class Account:
             seconds=now - self.started_at,
             first_content_seconds=self.first_content_at - self.started_at if self.first_content_at else None,
             resumed_by=self.resumed_by,
+            model=self.model,
         )
 
 

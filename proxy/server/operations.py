@@ -1,6 +1,6 @@
 """The pages for operators and orchestrators: /metrics, /livez, /readyz."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -46,11 +46,11 @@ class Readiness:
             "upstreams": upstreams,
         }
 
-    def can_do_without(self, upstream: str) -> bool:
-        """Whether requests could be answered if this cloud were gone."""
+    def can_do_without(self, upstreams: Collection[str]) -> bool:
+        """Whether requests could be answered if these were gone: clouds, and the local model if it is among them."""
         states = self.breakers()
-        others = self.clouds - {upstream}
-        return self.local_phase() in _ABLE or any(not _is_down(states[name]) for name in others)
+        is_local_left = self.clouds.issuperset(upstreams) and self.local_phase() in _ABLE
+        return is_local_left or any(not _is_down(states[name]) for name in self.clouds.difference(upstreams))
 
 
 _ABLE = (Phase.READY, Phase.STANDBY)

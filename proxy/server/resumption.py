@@ -55,7 +55,7 @@ class Resumption:
             raise Unstitchable("tools are being called, and this candidate cannot do that")
         body = continuation.continued(self._body, prefill, delivered)
         self._pulse = self._pulse or Pulse(self._reply, self._facilities.clock, self._facilities.deadlines)
-        again = Call(call.method, call.target, call.fields, body, call.rendered)
+        again = Call(call.method, call.target, call.fields, body, call.rendered, call.draw)
         return Question(again, self._question.model, is_stream=True)
 
     def show(self, data: bytes) -> None:

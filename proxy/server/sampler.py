@@ -24,6 +24,6 @@ class Sampler:
     def take(self, client: str, body: bytes, now: float) -> None:
         """Look at a request."""
         self.due_at = now + _EVERY_SECONDS
-        messages = beginning(body)
-        if messages is not None:
-            self._note(Beginning(client, messages))
+        prompt = beginning(body)
+        if prompt is not None:
+            self._note(Beginning(client, prompt))

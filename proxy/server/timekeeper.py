@@ -1,13 +1,14 @@
 """Drills by the configuration's timetable."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from proxy.core.drill_report import Drill, Report
+from proxy.core.drill_report import Drill
 from proxy.core.timetable import WeekTime
+from proxy.server.drill_owner import DrillOwner
 from proxy.telemetry.events import DrillSkipped, Emit
 
 _TICK_SECONDS = 1.0
@@ -20,24 +21,15 @@ class Appointment(NamedTuple):
     drill: Drill
 
 
-class Master(Protocol):
-    """Who performs drills."""
-
-    def has_stand_in(self, upstream: str) -> bool:
-        """Whether anybody could answer in place of an upstream."""
-        ...
-
-    def start(self, drill: Drill) -> Report | None:
-        """Begin; None while another drill runs."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Timekeeper:
-    """`local_time` reads the clock on the wall."""
+    """`has_stand_in` says whether anybody could answer in place of these upstreams, `appointments` what stands in the
+    timetable now; `local_time` reads the clock on the wall.
+    """
 
-    master: Master
-    appointments: Sequence[Appointment]
+    owner: DrillOwner
+    has_stand_in: Callable[[Collection[str]], bool]
+    appointments: Callable[[], Sequence[Appointment]]
     local_time: Callable[[], datetime]
     emit: Emit
 
@@ -47,17 +39,17 @@ class Timekeeper:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             now = self.local_time()
-            self.look(before, now)
+            await self.look(before, now)
             before = now
 
-    def look(self, before: datetime, now: datetime) -> None:
+    async def look(self, before: datetime, now: datetime) -> None:
         """Begin what has become due."""
-        for appointment in self.appointments:
+        for appointment in self.appointments():
             if appointment.at.was_due(before, now):
-                self._begin(appointment.drill)
+                await self._begin(appointment.drill)
 
-    def _begin(self, drill: Drill) -> None:
-        if not self.master.has_stand_in(drill.upstream):
+    async def _begin(self, drill: Drill) -> None:
+        if not self.has_stand_in(drill.upstreams):
             self.emit(DrillSkipped(drill, "nobody could answer in its place"))
-        elif self.master.start(drill) is None:
+        elif await self.owner.start(drill) is None:
             self.emit(DrillSkipped(drill, "another drill runs"))

@@ -61,8 +61,8 @@ class AttemptEnded(Struct, frozen=True, gc=False):
 
 
 class RequestEnded(Struct, frozen=True, gc=False):
-    """A client's request is over. Times in seconds; `upstream` is who answered, if anybody, and `resumed_by` who went
-    on when that stream had broken.
+    """A client's request is over. Times in seconds; `upstream` is who answered, if anybody, as which `model` of its
+    own, and `resumed_by` who went on when that stream had broken.
     """
 
     request_id: str
@@ -79,6 +79,7 @@ class RequestEnded(Struct, frozen=True, gc=False):
     seconds: float
     first_content_seconds: float | None
     resumed_by: str | None = None
+    model: str | None = None
 
 
 class BreakerChanged(Struct, frozen=True, gc=False):

@@ -1,6 +1,10 @@
 """A real answer that breaks half way: a Sink before the real one, which lets two pieces of content pass."""
 
-from proxy.core.drill_report import Shape
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from proxy.core.drill_report import CUTS, Shape
 from proxy.core.outcome import Kind, Outcome
 from proxy.upstreams.dispatch import Dispatch, Sink
 from proxy.wire import completion, envelope, sse
@@ -8,14 +12,23 @@ from proxy.wire.http1 import ResponseHead
 
 _PIECES = 2
 _MESSAGE = "This is a drill."
-_BAD_EVENT = b'data: {"id":"chatcmpl-drill","choices":[{"index":0,"delta":{"content":"\n\n'
+_HALF_EVENT = b'data: {"id":"chatcmpl-drill","choices":[{"index":0,"delta":{"content":"'
+_BAD_EVENT = _HALF_EVENT + b"\n\n"
+_HALF_CHARACTER = "\N{EURO SIGN}".encode()[:2]
+_LAST_BYTES: Final[Mapping[Shape, tuple[bytes, bytes]]] = MappingProxyType(
+    {
+        Shape.CUT_IN_EVENT: (_HALF_EVENT, b""),
+        Shape.CUT_IN_CHARACTER: (_HALF_EVENT + _HALF_CHARACTER, _HALF_CHARACTER),
+    }
+)
+"""What a stream, and an answer that is none, still says before it is cut."""
 
 
 class Midway:
     """Breaks a good answer as its shape, one of MIDWAY, says; any other passes. `dispatch` is the real exchange.
 
     A stream breaks behind its second piece of content, or before its finish if that comes earlier. An unstreamed
-    answer breaks in its first bytes.
+    answer breaks in its first bytes. What lacks `[DONE]` only is not broken anywhere else.
     """
 
     def __init__(self, sink: Sink, shape: Shape) -> None:
@@ -42,8 +55,9 @@ class Midway:
 
     def head(self, head: ResponseHead) -> None:
         """The head."""
-        self._is_armed = self._is_armed and head.status == 200
         self._is_stream = head.content_type == "text/event-stream"
+        can_break = self._is_stream or self._shape is not Shape.NO_DONE
+        self._is_armed = self._is_armed and head.status == 200 and can_break
         self._sink.head(head)
 
     def body(self, data: bytes) -> None:
@@ -52,6 +66,8 @@ class Midway:
             return
         if not self._is_armed:
             self._sink.body(data)
+        elif self._shape is Shape.NO_DONE:
+            self._pass_all_but_done(self._reader.feed(data))
         elif self._is_stream:
             self._pass_events(self._reader.feed(data))
         else:
@@ -95,6 +111,11 @@ class Midway:
         if rest:
             self._sink.body(rest)
 
+    def _pass_all_but_done(self, block: bytes) -> None:
+        passed = b"".join(event for event in sse.events(block) if completion.DONE not in sse.payloads(event))
+        if passed:
+            self._sink.body(passed)
+
     def _pass_events(self, block: bytes) -> None:
         passed = b""
         for event in sse.events(block):
@@ -118,11 +139,13 @@ class Midway:
         self._is_silent = self._shape is not Shape.MALFORMED or not self._is_stream
         if before and (self._is_stream or self._shape is not Shape.ERROR_EVENT):
             self._sink.body(before)
+        if self._shape in CUTS:
+            self._say_last_bytes()
+            self._cut()
+            return
         match self._shape:
             case Shape.STALL:
                 self._stall()
-            case Shape.CUT:
-                self._cut()
             case Shape.MALFORMED if self._is_stream:
                 self._sink.body(_BAD_EVENT + behind)
                 self._flush()
@@ -133,9 +156,15 @@ class Midway:
         if self.dispatch is not None:
             self.dispatch.pause_reading()
 
+    def _say_last_bytes(self) -> None:
+        of_stream, of_whole = _LAST_BYTES.get(self._shape, (b"", b""))
+        if said := of_stream if self._is_stream else of_whole:
+            self._sink.body(said)
+
     def _cut(self) -> None:
         self._leave()
-        self._sink.failed(Outcome(Kind.CUT, 200, detail="drill"))
+        detail = "drill, reset" if self._shape is Shape.CUT_BY_RESET else "drill"
+        self._sink.failed(Outcome(Kind.CUT, 200, detail=detail))
 
     def _end_early(self) -> None:
         """As if it had been all, where the shape has nothing more to say."""

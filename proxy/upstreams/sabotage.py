@@ -22,7 +22,7 @@ from proxy.upstreams.exchange import Exchange, Inbox
 from proxy.upstreams.midway import Midway
 from proxy.upstreams.slowness import Slowness
 from proxy.upstreams.upstream import Call
-from proxy.wire import envelope, sse
+from proxy.wire import envelope, peek, sse
 
 _TARGETS = frozenset({"/chat/completions", "/completions"})
 """What somebody else can answer. A drill harms nothing else."""
@@ -31,8 +31,8 @@ _OVER = Outcome(Kind.RESET, detail="the drill is over")
 _KEPT = 1024
 """So many broken exchanges are set free at the end of a drill. Those before them have run into their limits."""
 
-Pick = Callable[[float], Shape | None]
-"""What becomes of the request that drew this number."""
+Pick = Callable[[str, float], Shape | None]
+"""What becomes of a request for that model, by its upstream's name, which drew this number."""
 
 
 class Step(NamedTuple):
@@ -56,7 +56,7 @@ class Broken(Protocol):
 
 
 class Saboteur:
-    """Stands in for an upstream's transport while a drill runs. It owns the plays that it has begun."""
+    """Stands in for one upstream's transport while a drill runs. It owns the plays that it has begun."""
 
     def __init__(self, pick: Pick, rng: random.Random, clock: Clock) -> None:
         self._pick = pick
@@ -64,9 +64,11 @@ class Saboteur:
         self._stage = _Stage(clock)
         self._broken: deque[Broken] = deque(maxlen=_KEPT)
 
-    def dispatch(self, call: Call, sink: Sink, connect_seconds: float, real: Callable[[Sink], Dispatch]) -> Dispatch:
-        """The exchange, be it played, broken or left alone."""
-        shape = self._shape(call)
+    def dispatch(
+        self, call: Call, body: bytes, sink: Sink, connect_seconds: float, real: Callable[[Sink], Dispatch]
+    ) -> Dispatch:
+        """The exchange, be it played, broken or left alone. Raises RequestInvalid."""
+        shape = self._shape(call, body)
         if shape is None:
             return real(sink)
         if shape in MIDWAY or shape in SLOW:
@@ -77,12 +79,12 @@ class Saboteur:
         return self._play(shape, sink, connect_seconds)
 
     async def exchange(self, call: Call, connect_seconds: float) -> Exchange | None:
-        """The same for a coroutine; None leaves it alone. Raises AttemptFailed.
+        """The same for a coroutine; None leaves it alone. Raises AttemptFailed, RequestInvalid.
 
         That is the prober, which leaves at the first content: shapes that are of later do not concern it. It has less
         patience than what is late is late by.
         """
-        shape = self._shape(call)
+        shape = self._shape(call, call.body)
         if shape is None or shape in MIDWAY or shape is Shape.SLOW_TOKENS:
             return None
         inbox = Inbox()
@@ -99,12 +101,12 @@ class Saboteur:
             broken.release()
         self._broken.clear()
 
-    def _shape(self, call: Call) -> Shape | None:
-        if call.method != "POST" or call.target.partition("?")[0] not in _TARGETS:
+    def _shape(self, call: Call, body: object) -> Shape | None:
+        if call.method != "POST" or call.target.partition("?")[0] not in _TARGETS or not isinstance(body, bytes):
             return None
         if call.draw is None:
             call.draw = self._rng.random()
-        return self._pick(call.draw)
+        return self._pick(peek.peek(body).model, call.draw)
 
     def _play(self, shape: Shape, sink: Sink, connect_seconds: float) -> Dispatch:
         dispatch = Dispatch(self._stage, b"", b"", sink, connect_seconds, _is_head_request=False)
@@ -194,6 +196,10 @@ _ROLE = sse.event(
     b'{"id":"chatcmpl-drill","object":"chat.completion.chunk","created":0,"model":"drill",'
     b'"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}'
 )
+_COMPLETION = (
+    b'{"id":"chatcmpl-drill","object":"chat.completion","created":0,"model":"drill","choices":[{"index":0,'
+    b'"message":{"role":"assistant","content":"This is a drill."},"finish_reason":"stop"}]}'
+)
 _AT_ONCE: dict[Shape, tuple[bytes | Outcome, ...]] = {
     Shape.REFUSED: (_failure(Kind.CONNECT),),
     Shape.DNS: (_failure(Kind.DNS),),
@@ -215,5 +221,6 @@ _AT_ONCE: dict[Shape, tuple[bytes | Outcome, ...]] = {
     Shape.STATUS_429_BARE: (_error(429),),
     Shape.HTML: (_document(200, b"text/html", b"<!doctype html><title>Drill</title>"),),
     Shape.ERROR_BODY: (_error(200),),
-    Shape.TRUNCATED: (_error(200)[:-8], _failure(Kind.CUT)),
+    Shape.TRUNCATED: (_document(200, b"application/json", _COMPLETION.partition(b"a drill.")[0]),),
+    Shape.WRONG_LENGTH: (_document(200, b"application/json", _COMPLETION + b"\n")[:-1], _failure(Kind.CUT)),
 }

@@ -67,8 +67,12 @@ class Gate(Protocol):
 class Sabotage(Protocol):
     """Stands before the transport during a drill, see upstreams/sabotage.py."""
 
-    def dispatch(self, call: Call, sink: Sink, connect_seconds: float, real: Callable[[Sink], Dispatch]) -> Dispatch:
-        """The exchange that the sink hears of; `real` begins the one that would take place otherwise."""
+    def dispatch(
+        self, call: Call, body: bytes, sink: Sink, connect_seconds: float, real: Callable[[Sink], Dispatch]
+    ) -> Dispatch:
+        """The exchange that the sink hears of; `body` is the call's as it goes out, and `real` begins the one that
+        would take place otherwise.
+        """
         ...
 
     async def exchange(self, call: Call, connect_seconds: float) -> Exchange | None:
@@ -128,8 +132,9 @@ class Upstream:
         body = call.body if model is None else peek.with_model(call.body, model)
         head = b"%bContent-Length: %d\r\n\r\n" % (self._head(call, extra), len(body))
         if self.sabotage is not None:
+            send = self._transport.dispatch
             return self.sabotage.dispatch(
-                call, sink, connect_seconds, lambda heard: self._transport.dispatch(head, body, heard, connect_seconds)
+                call, body, sink, connect_seconds, lambda heard: send(head, body, heard, connect_seconds)
             )
         return self._transport.dispatch(head, body, sink, connect_seconds)
 

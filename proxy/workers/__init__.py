@@ -12,10 +12,13 @@ member     a worker as the fleet sees it: process, link, last report
 restart    when a dead worker's successor starts
 slot       keeps one worker in its place, and replaces it
 notices    which breakers are open and which upstreams suspect, over all workers
-census     what all workers counted, the dead ones included
+hub        news passed on, counts added up, one model server shown to all
+drills     which drill runs, and what all workers have found of it
 reload     what a configuration read anew may change
 fleet      the parent process
 sharing    what a worker has to tell the others
+questions  what a worker asks the fleet, and the answers
 gate       the model server's gate, seen from a worker
+remote_drills   the fleet's drills, likewise
 worker     the child process
 """

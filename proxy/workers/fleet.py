@@ -22,8 +22,11 @@ from proxy.config.fault import ConfigInvalid
 from proxy.config.load import Source, read
 from proxy.config.schema import Config
 from proxy.core.beginnings import Beginning
+from proxy.drilling import build_timekeeper, targets
 from proxy.server import routes
+from proxy.server.drills import DrillPage
 from proxy.server.operations import Operations, Readiness
+from proxy.server.timekeeper import Timekeeper
 from proxy.spare import build_primer, model_server_settings, model_url
 from proxy.telemetry import log
 from proxy.telemetry.events import FaultCaught, Phase, WorkerChanged, WorkerPhase
@@ -31,10 +34,21 @@ from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.publisher import Publisher
 from proxy.upstreams.local import ModelServer
 from proxy.upstreams.primer import Primer
+from proxy.workers.drills import FleetDrills
 from proxy.workers.hub import Hub
 from proxy.workers.listener import bind, release
 from proxy.workers.member import Member
-from proxy.workers.messages import Begin, Noted, Ready, ToFleet
+from proxy.workers.messages import (
+    Begin,
+    Counted,
+    DrillHarmed,
+    DrillOrdered,
+    DrillsAsked,
+    DrillStopped,
+    Noted,
+    Ready,
+    ToFleet,
+)
 from proxy.workers.reload import effective
 from proxy.workers.slot import Slot
 
@@ -59,6 +73,7 @@ class Fleet:
         self._metrics = Metrics(proxy.__version__)
         self._emit = Publisher(self._metrics, log.LogSink())
         self._hub = Hub(self._metrics, self._clock)
+        self._drills = FleetDrills(self._hub.collect, self._clock, self._emit)
         self._folder = Path(tempfile.mkdtemp(prefix="hotspare-"))
         self._model_server = self._build_model_server()
         self._primer = self._build_primer()
@@ -81,6 +96,7 @@ class Fleet:
         if self._primer:
             self._spawn("primer", self._primer.run())
         self._spawn("watch", self._watch())
+        self._spawn("timekeeper", self._build_timekeeper().run())
         self._slots = [Slot(share, self._launch) for share in shares]
         for slot in self._slots:
             self._spawn("slot", slot.run())
@@ -92,6 +108,7 @@ class Fleet:
         supervisors = {task for task in self._tasks if task.get_name() in ("supervisor", "follow")}
         try:
             await _cancel(self._tasks - supervisors)
+            await self._drills.close()
             release(self._listeners)
             await asyncio.gather(*(self._drain(member, linger_seconds=0.0) for member in self._hub.members))
         finally:
@@ -142,6 +159,7 @@ class Fleet:
         source = self._source
         await member.start(listeners, Begin(member.number, source.file, source.text, self._started.text, url))
         self._hub.join(member)
+        self._drills.join(member)  # behind what is open already: a drill looks at that first
         self._emit(WorkerChanged(member.number, WorkerPhase.STARTED))
         self._spawn("follow", self._follow(member))
         return member
@@ -149,6 +167,7 @@ class Fleet:
     async def _follow(self, member: Member) -> None:
         how = await member.ends()
         self._hub.leave(member)
+        self._drills.leave(member)
         self._emit(WorkerChanged(member.number, WorkerPhase.ENDED, how))
 
     async def _drain(self, member: Member, linger_seconds: float) -> None:
@@ -162,7 +181,11 @@ class Fleet:
                 self._emit(WorkerChanged(member.number, WorkerPhase.READY))
             case Noted():
                 if self._primer:
-                    self._primer.note(Beginning(message.client, message.messages))
+                    self._primer.note(Beginning(message.client, message.prompt))
+            case Counted():
+                self._drills.found(member, message.drill)
+            case DrillOrdered() | DrillStopped() | DrillsAsked() | DrillHarmed():
+                self._drills.hear(member, message)
             case _:
                 self._hub.hear(member, message)
 
@@ -203,11 +226,17 @@ class Fleet:
             _clouds(config),
         )
 
+    def _build_timekeeper(self) -> Timekeeper:
+        can_do_without = self._readiness.can_do_without
+        return build_timekeeper(self._drills, can_do_without, lambda: self._config, self._clock, self._emit)
+
     async def _open_pages(self) -> None:
         """The operations pages, if they have an address of their own; else every worker answers for all."""
         if self._config.admin_listen:
             pages = web.Application()
             routes.add_operations(pages, Operations(self._readiness, self._hub.expose))
+            can_do_without = self._readiness.can_do_without
+            routes.add_drills(pages, DrillPage(self._drills, can_do_without, lambda: targets(self._config)))
             self._pages = runner = await serving(pages, None, self._config.limits)
             await listen(runner, self._config.admin_listen)
 

@@ -18,8 +18,19 @@ from proxy.telemetry.tally import Snapshot, decode_snapshot, merged
 from proxy.upstreams.gate import ModelGate
 from proxy.workers.gate import seen
 from proxy.workers.member import Member
-from proxy.workers.messages import BreakerMoved, Doubted, Exposition, Failed, Recovered, Report, Scrape, ToFleet, Wanted
-from proxy.workers.notices import News, Notices
+from proxy.workers.messages import (
+    BreakerMoved,
+    Doubted,
+    Exposition,
+    Failed,
+    News,
+    Recovered,
+    Report,
+    Scrape,
+    ToFleet,
+    Wanted,
+)
+from proxy.workers.notices import Notices
 
 REPORT_SECONDS: Final = 0.5
 """How long a scrape waits for a busy worker before it takes that one's last report."""
@@ -77,15 +88,19 @@ class Hub:
             for member in self.members:
                 member.send(state)
 
-    async def expose(self) -> tuple[bytes, str]:
-        """The metrics of all, as of now, and their content type."""
+    async def collect(self) -> None:
+        """Have all workers report anew; returns when they have, or have taken too long."""
         self._reports += 1
-        asked = list(self.members)
+        number, asked = self._reports, list(self.members)
         for member in asked:
-            member.send(Report(self._reports))
+            member.send(Report(number))
         with suppress(TimeoutError):
             async with asyncio.timeout(REPORT_SECONDS):
-                await asyncio.gather(*(member.reports(self._reports) for member in asked))
+                await asyncio.gather(*(member.reports(number) for member in asked))
+
+    async def expose(self) -> tuple[bytes, str]:
+        """The metrics of all, as of now, and their content type."""
+        await self.collect()
         return await page(merged([self._metrics.snapshot(), self._gone, *self._snapshots()]))
 
     def breakers(self) -> Mapping[str, Mapping[State, int]]:

@@ -9,6 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from proxy.core.breaker import State
+from proxy.core.drill_findings import Findings
+from proxy.core.drill_report import Drill, End
+from proxy.core.drill_report import Report as DrillReport
 from proxy.core.outcome import Kind
 from proxy.telemetry.events import Phase
 
@@ -100,6 +103,25 @@ class Exposition(Struct, frozen=True, tag=True):
     content_type: str
 
 
+class DrillSeen(Struct, frozen=True, tag=True):
+    """The last drill, as the fleet sees it now. `began_at` and `ended_at` are monotonic instants: the processes of a
+    machine share that clock. `end` and `ended_at` are None while it runs."""
+
+    number: int
+    drill: Drill
+    began_at: float
+    end: End | None
+    ended_at: float | None
+
+
+class DrillReports(Struct, frozen=True, tag=True):
+    """The answer to DrillOrdered, DrillStopped or DrillsAsked of that number. A drill that was ordered and did not
+    begin, as another one runs, has no report."""
+
+    number: int
+    reports: list[DrillReport]
+
+
 # ---- worker to fleet
 
 
@@ -110,12 +132,14 @@ class Ready(Struct, frozen=True, tag=True):
 class Counted(Struct, frozen=True, tag=True):
     """What this worker has counted, and in which states its breakers are, by upstream.
 
-    `number` is that of the last Report that this includes.
+    `number` is that of the last Report that this includes. `drill` is the number of the last drill and what this worker
+    has found of it, None if it takes no part in drills or there was none.
     """
 
     number: int
     snapshot: bytes
     breakers: dict[str, dict[State, int]]
+    drill: tuple[int, Findings] | None = None
 
 
 class Doubted(Struct, frozen=True, tag=True):
@@ -127,13 +151,13 @@ class Wanted(Struct, frozen=True, tag=True):
 
 
 class Noted(Struct, frozen=True, tag=True):
-    """A conversation began with these messages. They are prompt text."""
+    """A conversation began like this. It is prompt text."""
 
     client: str
-    messages: bytes
+    prompt: bytes
 
     def __repr__(self) -> str:
-        return f"Noted({len(self.messages)} bytes)"
+        return f"Noted({len(self.prompt)} bytes)"
 
 
 class Scrape(Struct, frozen=True, tag=True):
@@ -142,8 +166,37 @@ class Scrape(Struct, frozen=True, tag=True):
     number: int
 
 
-ToWorker = Begin | Drain | ModelServerSeen | Report | Exposition | BreakerMoved | Failed | Recovered
-ToFleet = Ready | Counted | Doubted | Wanted | Noted | Scrape | BreakerMoved | Failed | Recovered
+class DrillOrdered(Struct, frozen=True, tag=True):
+    """Somebody wants this drill to begin in all workers."""
+
+    number: int
+    drill: Drill
+
+
+class DrillStopped(Struct, frozen=True, tag=True):
+    """Somebody wants what runs to end in all workers, and to see the reports."""
+
+    number: int
+
+
+class DrillsAsked(Struct, frozen=True, tag=True):
+    """Somebody wants to see the reports."""
+
+    number: int
+
+
+class DrillHarmed(Struct, frozen=True, tag=True):
+    """A request failed, or nobody is left who could answer: this worker has ended the drill of that number, `at` that
+    monotonic instant."""
+
+    number: int
+    at: float
+
+
+News = BreakerMoved | Failed | Recovered
+ToWorker = Begin | Drain | ModelServerSeen | Report | Exposition | DrillSeen | DrillReports | News
+DrillQuestion = DrillOrdered | DrillStopped | DrillsAsked
+ToFleet = Ready | Counted | Doubted | Wanted | Noted | Scrape | DrillQuestion | DrillHarmed | News
 Message = ToWorker | ToFleet
 
 

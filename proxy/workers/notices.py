@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from proxy.core.breaker import State
 from proxy.core.health import Key
-from proxy.workers.messages import BreakerMoved, Failed, Recovered
-
-News = BreakerMoved | Failed | Recovered
+from proxy.workers.messages import BreakerMoved, Failed, News, Recovered
 
 
 @dataclass(frozen=True, slots=True)

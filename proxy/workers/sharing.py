@@ -11,9 +11,7 @@ from proxy.core.health import Key
 from proxy.core.outcome import Outcome, Weight
 from proxy.telemetry.events import AttemptEnded, BreakerChanged, Event
 from proxy.upstreams.pool import Pool
-from proxy.workers.messages import BreakerMoved, Failed, Recovered
-
-News = BreakerMoved | Failed | Recovered
+from proxy.workers.messages import BreakerMoved, Failed, News, Recovered
 
 _NEWS = frozenset({State.OPEN, State.RAMPING})
 

@@ -5,7 +5,6 @@ are the fleet's to act on: a service manager sends SIGTERM to every process of t
 """
 
 import asyncio
-import itertools
 import os
 import signal
 import socket
@@ -30,6 +29,8 @@ from proxy.workers.messages import (
     BreakerMoved,
     Counted,
     Drain,
+    DrillReports,
+    DrillSeen,
     Exposition,
     Failed,
     Inbox,
@@ -42,7 +43,9 @@ from proxy.workers.messages import (
     ToWorker,
     decode_to_worker,
 )
+from proxy.workers.questions import Questions
 from proxy.workers.reload import effective
+from proxy.workers.remote_drills import RemoteDrills, follow
 from proxy.workers.sharing import Sharing
 
 REPORT_SECONDS: Final = 1.0
@@ -94,14 +97,23 @@ class Worker:
     def __init__(self, config: Config, begin: Begin, listeners: Sequence[socket.socket]) -> None:
         self._link = Link(decode_to_worker, self._receive)
         self._gate = RemoteGate(self._link.send) if begin.model_url else None
-        shared = Shared(tuple(listeners), self._gate, begin.model_url, self._tell, self._expose, self._note)
+        self._drills = RemoteDrills(self._link.send)
+        shared = Shared(
+            tuple(listeners),
+            self._gate,
+            begin.model_url,
+            self._tell,
+            self._expose,
+            self._note,
+            self._drills,
+            self._drills.tell,
+        )
         self._hotspare = Hotspare(config, shared=shared)
         self._sharing = Sharing(self._hotspare.pool, self._link.send)
         self._leaving = asyncio.Event()
         self._linger_seconds = 0.0
         self._reported = 0
-        self._numbers = itertools.count()
-        self._scrapes: dict[int, asyncio.Future[tuple[bytes, str]]] = {}
+        self._scrapes = Questions[tuple[bytes, str]](self._link.send)
 
     async def run(self, link: socket.socket) -> None:
         """Serve until told to go, or until nobody is there to tell."""
@@ -124,13 +136,19 @@ class Worker:
         match message:
             case BreakerMoved() | Failed() | Recovered():
                 self._sharing.hear(message)
+                self._look_at_drill()
             case ModelServerSeen() if self._gate:
                 self._gate.follow(message)
+                self._look_at_drill()
+            case DrillSeen() if self._hotspare.drillmaster:
+                follow(self._hotspare.drillmaster, message)
+            case DrillReports():
+                self._drills.answer(message.number, message.reports)
             case Report():
                 self._reported = message.number
                 self._report()
             case Exposition():
-                self._hand_over(message)
+                self._scrapes.answer(message.number, (message.body, message.content_type))
             case Drain():
                 self._linger_seconds = message.linger_seconds
                 self._leaving.set()
@@ -139,14 +157,21 @@ class Worker:
         self._sharing.tell(event)
 
     def _note(self, beginning: Beginning) -> None:
-        self._link.send(Noted(beginning.client, beginning.messages))
+        self._link.send(Noted(beginning.client, beginning.prompt))
+
+    # ---- drills
+
+    def _look_at_drill(self) -> None:
+        if master := self._hotspare.drillmaster:
+            master.look()
 
     # ---- metrics
 
     def _report(self) -> None:
         snapshot = encode_snapshot(self._hotspare.snapshot())
         breakers = {name: dict(states) for name, states in self._hotspare.pool.states().items()}
-        self._link.send(Counted(self._reported, snapshot, breakers))
+        master = self._hotspare.drillmaster
+        self._link.send(Counted(self._reported, snapshot, breakers, master.findings() if master else None))
 
     async def _report_regularly(self) -> None:
         while True:
@@ -155,22 +180,10 @@ class Worker:
 
     async def _expose(self) -> tuple[bytes, str]:
         """The metrics of all; those of this worker if the fleet does not answer."""
-        number = next(self._numbers)
-        asked: asyncio.Future[tuple[bytes, str]] = asyncio.get_running_loop().create_future()
-        self._scrapes[number] = asked
-        self._link.send(Scrape(number))
         try:
-            async with asyncio.timeout(SCRAPE_SECONDS):
-                return await asked
+            return await self._scrapes.ask(Scrape, SCRAPE_SECONDS)
         except TimeoutError:
             return await page(self._hotspare.snapshot())
-        finally:
-            del self._scrapes[number]
-
-    def _hand_over(self, exposition: Exposition) -> None:
-        asked = self._scrapes.get(exposition.number)
-        if asked and not asked.done():
-            asked.set_result((exposition.body, exposition.content_type))
 
     # ---- the end
 

@@ -41,6 +41,8 @@ class Habit(Flag):
     """Says id and name of a call again with every piece of its arguments."""
     COUNTS_ANEW = auto()
     """Counts the calls that it begins itself from 0."""
+    OLD = auto()
+    """Tells the only call there is as `function_call`, without an id."""
 
 
 def deltas(answer: Answer, begun: Answer | None = None, size: int = 1, habit: Habit = Habit.NONE) -> list[JsonObject]:
@@ -50,8 +52,12 @@ def deltas(answer: Answer, begun: Answer | None = None, size: int = 1, habit: Ha
     said = [{"role": "assistant", "content": "" if answer.text else None}]
     said += [{"content": piece} for piece in _cut(answer.text[len(begun.text) :], size)]
     for index, call in enumerate(answer.calls):
-        said += [{"tool_calls": [entry]} for entry in _entries(call, index, begun, size, habit)]
+        said += [_called(entry, habit) for entry in _entries(call, index, begun, size, habit)]
     return said
+
+
+def _called(entry: JsonObject, habit: Habit) -> JsonObject:
+    return {"function_call": entry["function"]} if Habit.OLD in habit else {"tool_calls": [entry]}
 
 
 def _entries(call: Call, index: int, begun: Answer, size: int, habit: Habit) -> Iterator[JsonObject]:
@@ -121,7 +127,7 @@ class Spoken(Completion):
     def closing(self) -> list[bytes]:
         """The reasons for the end, and usage."""
         ends = [
-            self._chunk(index, {"delta": {}}, answer.finish_reason)
+            self._chunk(index, {"delta": {}}, "function_call" if Habit.OLD in self.habit else answer.finish_reason)
             for index, (answer, said) in enumerate(zip(self.answers, self._deltas, strict=True))
             if said
         ]

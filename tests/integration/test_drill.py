@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ import aiohttp
 import pytest
 
 from proxy.app import Hotspare
-from proxy.clock import SystemClock
 from proxy.config.load import parse
-from proxy.core.drill_report import MIDWAY, SLOW, Shape
+from proxy.core.drill_report import HARMLESS, MIDWAY, SLOW, Shape
 from tests.fakes.upstream import FaultUpstream
+from tests.integration.wall import ShiftedClock
 from tests.running import QUESTION, ROOT, alone, failing_over, running_proxy
 
 ALLOWED = "drills: {allow: true}\n"
@@ -27,14 +27,14 @@ def allowing(upstream: FaultUpstream, local_url: str, extra: str = QUICK) -> str
     return ALLOWED + failing_over(upstream, local_url, extra)
 
 
-class ShiftedClock(SystemClock):
-    """The machine's, but for what it shows on the wall."""
+NOBODY_TO_RESCUE = {
+    *((shape, stream) for shape in (*HARMLESS, Shape.DECAY) for stream in (True, False)),
+    (Shape.SLOW_TOKENS, True),
+}
+"""Some drills have none, and one has none at its beginning."""
 
-    def __init__(self, shift: timedelta) -> None:
-        self._shift_seconds = shift.total_seconds()
-
-    def wall(self) -> float:  # type: ignore[override]  # a function there, for speed
-        return SystemClock.wall() + self._shift_seconds
+ASKING = MIDWAY | SLOW | {Shape.STATUS_500_ONCE}
+"""Where the real upstream is asked for what it gives, or is asked again."""
 
 
 class Console:
@@ -76,7 +76,7 @@ class Console:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "stream"),
-    [(shape, stream) for shape in Shape for stream in (True, False) if not (shape is Shape.SLOW_TOKENS and stream)],
+    [(shape, stream) for shape in Shape for stream in (True, False) if (shape, stream) not in NOBODY_TO_RESCUE],
 )
 async def test_every_shape_is_rescued_and_reported(
     shape: Shape, stream: bool, upstream: FaultUpstream, local_url: str, session: aiohttp.ClientSession
@@ -93,7 +93,7 @@ async def test_every_shape_is_rescued_and_reported(
     assert (report["shape"], report["rescued"], report["failed"], report["end"]) == (shape, 1, 0, None)
     assert report["attempts_broken"] >= 1
     assert report["rescue_seconds"] > 0
-    assert len(upstream.requests) == (1 if shape in MIDWAY | SLOW else 0)
+    assert len(upstream.requests) == (1 if shape in ASKING else 0)
 
 
 @pytest.mark.slow
@@ -195,7 +195,8 @@ async def test_own_embeddings_are_no_drills(upstream: FaultUpstream, session: ai
         ({"shape": "refused", "seconds": 3601}, 400, "<= 3600"),
         ({"shape": "refused", "seconds": 1, "share": 1.1}, 400, "<= 1"),
         ({"shape": "sulking", "seconds": 1}, 400, "sulking"),
-        ({"shape": "refused", "seconds": 1, "upstream": "local"}, 400, "there are: cloud"),
+        ({"shape": "refused", "seconds": 1, "upstream": "elsewhere"}, 400, "there are: cloud, local"),
+        ({"shape": "refused", "seconds": 1, "upstream": ["cloud", 7]}, 400, "upstream"),
         ({"shape": "refused", "seconds": 1, "forr": 1}, 400, "forr"),
     ],
 )
@@ -277,6 +278,26 @@ async def test_command_drills_with_clients_of_its_own(upstream: FaultUpstream, l
     assert (code, "RESCUED" in said) == (0, True), said
     assert report["rescued"] == report["affected"] > 0
     assert report["clients"]["failed"] == 0
+
+
+@pytest.mark.slow
+async def test_command_drills_one_model_of_all_clouds(upstream: FaultUpstream, tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    async with FaultUpstream() as local, running_proxy(allowing(upstream, local.base_url)) as (_, base_url):
+        whom = ("--upstream", "all", "--only-model", "gpt-4o", "--clients", "1")
+        running = await command(base_url, "--shape", "status_503", "--for", "3s", *whom, "--json", str(file))
+        await running.says("drill 1: cloud (gpt-4o only) to look dead")
+        code, said = await running.rest()
+    report = json.loads(file.read_bytes())
+    assert (code, "RESCUED" in said) == (0, True), said
+    assert (report["upstreams"], report["model"]) == (["cloud"], "gpt-4o")
+
+
+@pytest.mark.slow
+async def test_command_is_content_where_nobody_noticed(upstream: FaultUpstream) -> None:
+    async with FaultUpstream() as local, running_proxy(allowing(upstream, local.base_url)) as (_, base_url):
+        code, said = await (await command(base_url, "--shape", "no_done", "--for", "2s", "--clients", "1")).rest()
+    assert (code, "UNNOTICED" in said) == (0, True), said
 
 
 @pytest.mark.slow

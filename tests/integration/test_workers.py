@@ -4,7 +4,6 @@ import asyncio
 import os
 import resource
 import signal
-import socket
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.upstream import FaultUpstream
-from tests.integration.fleet import RunningFleet, command, running_fleet
+from tests.integration.fleet import RunningFleet, command, free_port, running_fleet
 from tests.integration.scrape import Scrape, is_idle, scrape, scrape_until
 from tests.running import PATIENT, QUESTION, ROOT, is_running, waited_for
 
@@ -162,11 +161,6 @@ async def test_pages_with_an_address_of_their_own_are_the_fleets(upstream: Fault
         async with session.get(fleet.base_url.replace("/v1", "/metrics")) as elsewhere:
             assert elsewhere.status == 404
     assert (answer.status, report["ready"], report["upstreams"]) == (200, True, {"cloud": "up"})
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 async def test_killed_worker_comes_back_and_no_later_request_is_lost(upstream: FaultUpstream, tmp_path: Path) -> None:

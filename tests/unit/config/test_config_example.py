@@ -74,7 +74,7 @@ def test_every_key_with_a_default_is_active_unless_it_is_off(config: Config) -> 
     off = {"admin", "admin.listen", "clients[].name", "clients[].key_sha256", "local.url", "local.served_model"}
     off |= {"routes[].match", "routes[].to", "routes[].resume", "upstreams[].max_connections"}
     off |= {"upstreams[].prefill", "local.prefill"}
-    off |= {f"drills.schedule[].{key}" for key in ("at", "shape", "upstream", "share", "for")}
+    off |= {f"drills.schedule[].{key}" for key in ("at", "shape", "upstream", "model", "share", "for")}
     assert set(schema_keys(Config)) - active == off
 
 

@@ -31,22 +31,34 @@ def test_client_names_and_keys_are_unique() -> None:
     assert faulty_keys(f"clients: [{client}, {client}]") == ["clients[1].name", "clients[1].key_sha256"]
 
 
-@pytest.mark.parametrize("workers", ["2", "auto"])
-def test_drills_need_one_process(workers: str) -> None:
-    assert faulty_keys("drills: {allow: true}", f"workers: {workers}") == ["drills.allow"]
-    assert faulty_keys("drills: {allow: false}", f"workers: {workers}") == []
-    assert faulty_keys("drills: {allow: true}", "workers: 1") == []
-
-
 def scheduled(upstream: str) -> str:
     return f"drills: {{schedule: [{{at: Tue 10:00, shape: cut, upstream: {upstream}, share: 5%, for: 2m}}]}}"
 
 
-def test_scheduled_drill_needs_its_upstream_and_one_process() -> None:
+def test_scheduled_drill_needs_its_upstream() -> None:
     cloud = "upstreams: [{name: a, base_url: https://a}]"
     assert faulty_keys(cloud, scheduled("a")) == []
     assert faulty_keys(cloud, scheduled("b")) == ["drills.schedule[0].upstream"]
-    assert faulty_keys(cloud, scheduled("a"), "workers: 2") == ["drills.schedule"]
+
+
+@pytest.mark.parametrize(
+    ("local", "upstream", "is_sound"),
+    [
+        ("{}", "all", True),
+        ("{}", "[b, a]", True),
+        ("{}", "[a, local]", True),
+        ("{}", "[a, c]", False),
+        ("false", "[a, local]", False),
+    ],
+)
+def test_scheduled_drill_may_have_several_upstreams(local: str, upstream: str, is_sound: bool) -> None:
+    clouds = "upstreams: [{name: a, base_url: https://a}, {name: b, base_url: https://b, api_key: k}]"
+    found = faulty_keys(clouds, f"local: {local}", scheduled(upstream))
+    assert found == ([] if is_sound else ["drills.schedule[0].upstream"])
+
+
+def test_scheduled_drill_of_all_clouds_needs_one() -> None:
+    assert faulty_keys(scheduled("all")) == ["drills.schedule[0].upstream"]
 
 
 def test_upstream_names_are_unique() -> None:
@@ -54,8 +66,9 @@ def test_upstream_names_are_unique() -> None:
     assert faulty_keys(f"upstreams: [{upstream}, {upstream}]") == ["upstreams[1].name"]
 
 
-def test_upstream_cannot_be_called_local() -> None:
-    assert faulty_keys("upstreams: [{name: local, base_url: https://a}]") == ["upstreams[0].name"]
+@pytest.mark.parametrize("name", ["local", "all"])
+def test_upstream_cannot_have_a_name_that_means_something_else(name: str) -> None:
+    assert faulty_keys(f"upstreams: [{{name: {name}, base_url: https://a}}]") == ["upstreams[0].name"]
 
 
 def test_somebody_must_be_able_to_answer() -> None:

@@ -11,7 +11,8 @@ GOOD = b'data: {"choices":[{"delta":{"content":"x"}}]}\n\ndata: {"choices":[{"de
 DONE = b"data: [DONE]\n\n"
 REPORT = Report(
     number=3,
-    upstream="cloud",
+    upstreams=("cloud",),
+    model=None,
     shape=Shape.CUT,
     share=0.05,
     stated_seconds=30,
@@ -43,17 +44,26 @@ def but(**facts: object) -> Report:
         (but(failed=1), [], "FAILED"),
         (but(end=End.FAILURE), [], "FAILED"),
         (but(affected=0, rescued=0), [], "NOTHING SHOWN"),
+        (but(attempts_broken=0), [], "NOTHING SHOWN"),
+        (but(affected=0, rescued=0, shape=Shape.NO_DONE), [], "UNNOTICED"),
+        (but(affected=0, rescued=0, shape=Shape.NO_DONE), ["a stream without [DONE]"], "FAILED"),
+        (but(affected=0, rescued=0, shape=Shape.NO_DONE, attempts_broken=0), [], "NOTHING SHOWN"),
     ],
 )
 def test_verdict_is_good_only_if_somebody_was_affected_and_all_rescued(
     report: Report, failures: list[str], word: str
 ) -> None:
     assert page.verdict(report, failures).startswith(word)
-    assert page.is_good(report, failures) is (word == "RESCUED")
+    assert page.is_good(report, failures) is (word in ("RESCUED", "UNNOTICED"))
 
 
 def test_opening_states_share_and_time() -> None:
     assert "for 30 s and 5 % of the requests; live traffic" in page.opening(REPORT, 0)
+
+
+def test_all_who_look_dead_are_named() -> None:
+    told = page.opening(but(upstreams=("cloud", "second"), model="gpt-4o"), 0)
+    assert told.startswith("drill 3: cloud and second (gpt-4o only) to look dead (cut)")
 
 
 @pytest.mark.parametrize(
@@ -61,8 +71,8 @@ def test_opening_states_share_and_time() -> None:
     [
         (but(end=None), "not detected yet"),
         (but(end=None, detect_seconds=1.0), "; detected"),
-        (but(return_seconds=None), "cloud is not back yet"),
-        (REPORT, "cloud is back"),
+        (but(return_seconds=None), "cloud: not back yet"),
+        (REPORT, "cloud: back"),
     ],
 )
 def test_progress_says_where_the_drill_stands(report: Report, says: str) -> None:

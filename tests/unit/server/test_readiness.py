@@ -44,6 +44,23 @@ def test_ready_while_a_cloud_or_the_local_model_can_answer(
     assert readiness(cloud, phase).report()["ready"] is is_ready
 
 
+@pytest.mark.parametrize(
+    ("cloud", "phase", "gone", "is_answered"),
+    [
+        (UP, Phase.READY, ["acme"], True),
+        (UP, Phase.LOADING, ["acme"], False),
+        (UP, Phase.READY, ["local"], True),
+        (DOWN, Phase.READY, ["local"], False),
+        (UP, Phase.READY, ["acme", "local"], False),
+        (DOWN, Phase.READY, [], True),
+    ],
+)
+def test_somebody_else_has_to_be_there_for_those_that_are_gone(
+    cloud: Mapping[State, int], phase: Phase, gone: list[str], is_answered: bool
+) -> None:
+    assert readiness(cloud, phase).can_do_without(gone) is is_answered
+
+
 def test_draining_is_not_ready_whoever_could_answer() -> None:
     seen = readiness(UP, Phase.READY)
     seen.is_draining = True

@@ -4,7 +4,7 @@ from proxy.core.beginnings import Beginning
 from proxy.server.sampler import Sampler
 
 BODY = b'{"model":"m","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"}]}'
-FOUND = Beginning("app", b'[{"role":"system","content":"Be brief."}]')
+FOUND = Beginning("app", b'{"messages":[{"role":"system","content":"Be brief."}]}')
 
 
 def test_sample_is_told_with_its_client() -> None:

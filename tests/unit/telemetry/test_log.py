@@ -258,7 +258,7 @@ def test_other_libraries_speak_in_the_same_format() -> None:
 
 
 def test_drill_is_told_with_its_report() -> None:
-    record = Record(3, Drill("acme", Shape.CUT, 0.05, 30.0), 100.0)
+    record = Record(3, Drill(("acme",), Shape.CUT, 0.05, 30.0), 100.0)
     began = entry(DrillChanged(record.report(100.0)))
     record.breaker("acme", "gpt-5", State.OPEN, 101.0)
     record.ended(130.0, End.TIME)
@@ -272,5 +272,5 @@ def test_drill_is_told_with_its_report() -> None:
 
 
 def test_drill_that_did_not_begin_says_why() -> None:
-    said = entry(DrillSkipped(Drill("acme", Shape.CUT, 0.05, 30.0), "another drill runs"))
-    assert (said["message"], said["why"], said["upstream"]) == ("drill skipped", "another drill runs", "acme")
+    said = entry(DrillSkipped(Drill(("acme",), Shape.CUT, 0.05, 30.0), "another drill runs"))
+    assert (said["message"], said["why"], said["upstreams"]) == ("drill skipped", "another drill runs", ["acme"])

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from proxy.core.drill_report import MIDWAY, Shape
+from proxy.core.drill_report import CUTS, HARMLESS, MIDWAY, Shape
 from proxy.core.outcome import Kind, Outcome
 from proxy.upstreams.dispatch import Dispatch
 from proxy.upstreams.failure import AttemptFailed
@@ -19,7 +19,9 @@ from tests.unit.stand_ins import EVENT_STREAM, FakeClock, FakeDispatch, FakeUpst
 
 PIECES = [b'data: {"choices":[{"delta":{"content":"%d"}}]}\n\n' % number for number in range(4)]
 ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'
+DONE = b"data: [DONE]\n\n"
 FINISH = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
+BREAKING = MIDWAY - HARMLESS
 BEFORE_THE_ANSWER = {
     Shape.REFUSED: Kind.CONNECT,
     Shape.DNS: Kind.DNS,
@@ -75,7 +77,7 @@ class Recorder:
 class Drilled:
     """An upstream in a drill, and what was heard of its one request."""
 
-    def __init__(self, pick: Callable[[float], Shape | None]) -> None:
+    def __init__(self, pick: Callable[[str, float], Shape | None]) -> None:
         self.upstream = FakeUpstream(Identity("cloud", "http://127.0.0.1:9/v1"))
         self.saboteur = Saboteur(pick, random.Random(7), FakeClock())
         self.upstream.sabotage = self.saboteur
@@ -91,7 +93,7 @@ class Drilled:
 
 
 def drilled(shape: Shape | None) -> Drilled:
-    return Drilled(lambda _: shape)
+    return Drilled(lambda _, __: shape)
 
 
 @pytest.mark.parametrize("shape", BEFORE_THE_ANSWER)
@@ -124,7 +126,8 @@ async def test_status_comes_with_an_error_of_openais_shape(shape: Shape) -> None
         (Shape.KEEPALIVES_ONLY, [200], b"", ""),
         (Shape.HTML, [200], b"<!doctype html>", "end"),
         (Shape.ERROR_BODY, [200], b'{"error":{', "end"),
-        (Shape.TRUNCATED, [200], b'{"error":{', "failed"),
+        (Shape.TRUNCATED, [200], b'"role":"assistant"', "end"),
+        (Shape.WRONG_LENGTH, [200], b'"finish_reason":"stop"', "failed"),
     ],
 )
 async def test_answer_that_is_none(shape: Shape, statuses: list[int], text: bytes, last: str) -> None:
@@ -136,7 +139,7 @@ async def test_answer_that_is_none(shape: Shape, statuses: list[int], text: byte
     dispatch.cancel()
 
 
-@pytest.mark.parametrize("shape", MIDWAY)
+@pytest.mark.parametrize("shape", BREAKING)
 async def test_stream_breaks_behind_its_second_piece(shape: Shape) -> None:
     drill = drilled(shape)
     drill.ask()
@@ -147,6 +150,9 @@ async def test_stream_breaks_behind_its_second_piece(shape: Shape) -> None:
     behind = drill.heard.text.removeprefix(whole)
     assert (behind != b"", drill.heard.last) == {
         Shape.CUT: (False, "failed"),
+        Shape.CUT_BY_RESET: (False, "failed"),
+        Shape.CUT_IN_EVENT: (True, "failed"),
+        Shape.CUT_IN_CHARACTER: (True, "failed"),
         Shape.STALL: (False, ""),
         Shape.ERROR_EVENT: (True, "end"),
         Shape.MALFORMED: (True, ""),
@@ -154,7 +160,7 @@ async def test_stream_breaks_behind_its_second_piece(shape: Shape) -> None:
     }[shape]
 
 
-@pytest.mark.parametrize("shape", MIDWAY - {Shape.STALL, Shape.MALFORMED})
+@pytest.mark.parametrize("shape", BREAKING - {Shape.STALL, Shape.MALFORMED})
 async def test_real_exchange_is_left_when_its_answer_is_broken(shape: Shape) -> None:
     drill = drilled(shape)
     drill.ask()
@@ -180,7 +186,7 @@ async def test_short_stream_breaks_before_its_finish() -> None:
 
 
 @pytest.mark.parametrize("comes_whole", [True, False])
-@pytest.mark.parametrize("shape", MIDWAY)
+@pytest.mark.parametrize("shape", BREAKING)
 async def test_unstreamed_answer_breaks(shape: Shape, comes_whole: bool) -> None:
     drill = drilled(shape)
     drill.ask()
@@ -189,10 +195,55 @@ async def test_unstreamed_answer_breaks(shape: Shape, comes_whole: bool) -> None
         drill.real.sink.whole(response_head(), answer)
     else:
         drill.real.answer(answer)
-    expected = {Shape.CUT: "failed", Shape.STALL: ""}
+    expected = {**dict.fromkeys(CUTS, "failed"), Shape.STALL: ""}
     assert (drill.heard.statuses, drill.heard.last) == ([200], expected.get(shape, "end"))
     assert drill.heard.text != answer
     assert (b'{"error"' in drill.heard.text) is (shape is Shape.ERROR_EVENT)
+
+
+@pytest.mark.parametrize(
+    ("shape", "behind"),
+    [(Shape.CUT_IN_EVENT, b'"content":"'), (Shape.CUT_IN_CHARACTER, b'"content":"\xe2\x82')],
+)
+async def test_stream_is_cut_in_the_middle_of_what_comes_next(shape: Shape, behind: bytes) -> None:
+    drill = drilled(shape)
+    drill.ask()
+    drill.real.begin(fields=EVENT_STREAM)
+    drill.real.send(*PIECES)
+    assert drill.heard.text.endswith(behind)
+
+
+async def test_unstreamed_answer_is_cut_in_a_character() -> None:
+    drill = drilled(Shape.CUT_IN_CHARACTER)
+    drill.ask()
+    drill.real.answer(b'{"choices":[{"message":{"content":"Hello."}}]}')
+    with pytest.raises(UnicodeDecodeError):
+        drill.heard.text.decode()
+
+
+async def test_stream_lacks_its_done_and_nothing_else() -> None:
+    drill = drilled(Shape.NO_DONE)
+    drill.ask()
+    drill.real.begin(fields=EVENT_STREAM)
+    drill.real.send(ROLE + PIECES[0], PIECES[1][:20], PIECES[1][20:] + FINISH + DONE)
+    drill.real.end()
+    assert (drill.heard.text, drill.heard.last) == (ROLE + PIECES[0] + PIECES[1] + FINISH, "end")
+
+
+async def test_unstreamed_answer_has_no_done_to_lack() -> None:
+    drill = drilled(Shape.NO_DONE)
+    drill.ask()
+    drill.real.answer(b'{"choices":[]}')
+    assert (drill.heard.text, drill.heard.last) == (b'{"choices":[]}', "end")
+
+
+async def test_drill_sees_the_model_by_its_upstreams_name() -> None:
+    models: list[str] = []
+    drill = Drilled(lambda model, _: models.append(model))
+    drill.upstream.dispatch(call(), "gpt-5-eu", drill.heard, connect_seconds=0.0, extra=[])
+    drill.upstream.dispatch(call(), None, drill.heard, connect_seconds=0.0, extra=[])
+    await drill.upstream.send(call(), 1.0)
+    assert models == ["gpt-5-eu", "gpt-5", "gpt-5"]
 
 
 async def test_refusal_by_the_real_upstream_passes() -> None:
@@ -212,7 +263,7 @@ async def test_what_nobody_else_can_answer_is_left_alone(target: str) -> None:
 
 async def test_request_draws_once_however_often_it_is_sent() -> None:
     draws: list[float] = []
-    drill = Drilled(draws.append)
+    drill = Drilled(lambda _, draw: draws.append(draw))
     asked = call()
     for _ in range(3):
         drill.upstream.dispatch(asked, None, drill.heard, connect_seconds=0.0, extra=[])

@@ -5,6 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.core.breaker import State
+from proxy.core.drill_findings import Findings
+from proxy.core.drill_record import Record
+from proxy.core.drill_report import Drill, End, Shape
 from proxy.core.outcome import Kind
 from proxy.telemetry.events import Phase
 from proxy.workers.messages import (
@@ -13,6 +16,12 @@ from proxy.workers.messages import (
     Counted,
     Doubted,
     Drain,
+    DrillHarmed,
+    DrillOrdered,
+    DrillReports,
+    DrillsAsked,
+    DrillSeen,
+    DrillStopped,
     Exposition,
     Failed,
     Inbox,
@@ -31,6 +40,7 @@ from proxy.workers.messages import (
     encode,
 )
 
+DRILL = Drill(("acme", "local"), Shape.CUT, 0.25, 60.0, "gpt-5")
 NEWS = [
     BreakerMoved("acme", "gpt-5", "chat/completions", State.OPEN, 10.0),
     Failed("acme", "gpt-5", "completions", Kind.RESET),
@@ -42,15 +52,23 @@ TO_WORKER = [
     ModelServerSeen(Phase.READY, {"model": "m", "context": 8192, "load_seconds": 0.3}, "", True, False),
     Report(7),
     Exposition(7, b"# HELP", "text/plain"),
+    DrillSeen(2, DRILL, 1000.5, None, None),
+    DrillSeen(2, DRILL, 1000.5, End.FAILURE, 1004.25),
+    DrillReports(7, [Record(2, DRILL, 1000.5).report(1001.0)]),
     *NEWS,
 ]
 TO_FLEET = [
     Ready(),
     Counted(7, b"snapshot", {"acme": {State.CLOSED: 3}}),
+    Counted(7, b"snapshot", {}, (2, Findings(broken=3, broken_at=1001.0))),
     Doubted(),
     Wanted(),
     Noted("app", b"[]"),
     Scrape(7),
+    DrillOrdered(7, DRILL),
+    DrillStopped(7),
+    DrillsAsked(7),
+    DrillHarmed(2, 1004.25),
     *NEWS,
 ]
 

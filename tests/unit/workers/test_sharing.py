@@ -6,7 +6,8 @@ from proxy.core.outcome import Kind, Outcome
 from proxy.telemetry.events import AttemptEnded, BreakerChanged, Event
 from proxy.upstreams.pool import Pool
 from proxy.upstreams.upstream import Identity
-from proxy.workers.notices import News, Notices
+from proxy.workers.messages import News
+from proxy.workers.notices import Notices
 from proxy.workers.sharing import Sharing
 from tests.unit.stand_ins import FakeClock, FakeUpstream
 
