@@ -13,15 +13,8 @@ from typing import Final
 
 from models.catalog.entry import CatalogEntry
 from models.engine.sizing import Wishes
+from models.fit.machine import Machine
 from models.fit.need import Facts, Need, megabytes, need_of
-
-_THREAD_BANDWIDTH: Final = 5e9
-_MOST_BANDWIDTH: Final = 40e9
-_GPU_BANDWIDTH: Final = 300e9
-
-_THREAD_PRODUCTS: Final = 45e9
-_GPU_PRODUCTS: Final = 5e12
-"""Parameters times tokens a second, in reading prompts."""
 
 _READING_RATE: Final = 5.0
 """Tokens a second: about as fast as people read. A spare that is slower is waited for."""
@@ -37,25 +30,6 @@ _CLASSES: Final = ((30.0, "fast"), (10.0, "fluent"), (_READING_RATE, "as one rea
 
 _SHARE: Final = 0.9
 """Of the free memory: what runs beside it grows, too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What there is: memory that is free, less where a cgroup says so; threads that may be used."""
-
-    available_bytes: int
-    threads: int
-    has_gpu: bool
-
-    @property
-    def bandwidth(self) -> float:
-        """Bytes a second that weights are read with, as a guess."""
-        return _GPU_BANDWIDTH if self.has_gpu else min(self.threads * _THREAD_BANDWIDTH, _MOST_BANDWIDTH)
-
-    @property
-    def products(self) -> float:
-        """Parameters times tokens a second in reading prompts, as a guess."""
-        return _GPU_PRODUCTS if self.has_gpu else self.threads * _THREAD_PRODUCTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +100,14 @@ def judge(candidate: Candidate, machine: Machine, wishes: Wishes) -> Verdict:
         return Verdict(
             entry.name, parameters, entry.quantization, candidate.is_present, None, False, None, None, reason
         )
-    need = need_of(facts, wishes, available_bytes=machine.available_bytes, has_gpu=machine.has_gpu)
+    need = need_of(facts, wishes, available_bytes=machine.room_bytes, has_gpu=machine.has_gpu)
     return Verdict(
         name=entry.name,
         parameters=parameters,
         quantization=entry.quantization,
         is_present=candidate.is_present,
         need=need,
-        fits=need.total_bytes <= machine.available_bytes * _SHARE,
+        fits=machine.holds(need, _SHARE),
         tokens_per_second=machine.bandwidth / max(_bytes_per_token(entry, facts), 1),
         prompt_tokens_per_second=machine.products / max(_active_parameters(entry, facts), 1),
         reason=_reason(need, machine),
@@ -172,10 +146,9 @@ def _active_parameters(entry: CatalogEntry, facts: Facts) -> float:
 
 
 def _reason(need: Need, machine: Machine) -> str:
-    free = megabytes(machine.available_bytes)
-    if need.weights_bytes > machine.available_bytes:
-        return f"the weights alone take {megabytes(need.weights_bytes)}, {free} are free"
-    return f"{need}, {free} are free"
+    if need.weights_bytes > machine.room_bytes:
+        return f"the weights alone take {megabytes(need.weights_bytes)}, {machine.room}"
+    return f"{need}, {machine.room}"
 
 
 def _why(verdict: Verdict) -> str:

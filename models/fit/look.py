@@ -11,7 +11,8 @@ from models.catalog.locate import file_of
 from models.conversion.naming import copy_path
 from models.engine.sizing import Wishes
 from models.errors import HeaderInvalid, HeaderUnknown, LoadFailed
-from models.fit.advice import Candidate, Machine, Verdict, judge, smaller_than
+from models.fit.advice import Candidate, Verdict, judge, smaller_than
+from models.fit.machine import Machine
 from models.fit.need import Facts, facts_of_entry, facts_of_header, megabytes, need_of
 
 
@@ -44,15 +45,16 @@ def look_before_loading(path: Path, wishes: Wishes, machine: Machine, log: loggi
     except OSError as error:
         raise LoadFailed(f"cannot read {path}: {error.strerror}") from error
     facts = facts_of_header(header)
-    need = need_of(facts, wishes, available_bytes=machine.available_bytes, has_gpu=machine.has_gpu)
+    need = need_of(facts, wishes, available_bytes=machine.room_bytes, has_gpu=machine.has_gpu)
     if need.weights_bytes > machine.available_bytes and not machine.has_gpu:
         raise LoadFailed(_too_large(need.weights_bytes, machine, wishes))
-    is_short = need.total_bytes > machine.available_bytes and not machine.has_gpu
+    is_unsure = machine.has_gpu and machine.gpu_bytes is None
+    is_short = not (is_unsure or machine.holds(need))
     log.log(
         logging.WARNING if is_short else logging.INFO,
-        "memory: %s; %s free%s",
+        "memory: %s; %s%s",
         need,
-        megabytes(machine.available_bytes),
+        machine.room,
         ": too little; take a smaller model, or lower --context" if is_short else "",
     )
 

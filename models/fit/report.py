@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 
 from models.columns import render_columns
-from models.fit.advice import Advice, Machine, Verdict
+from models.fit.advice import Advice, Verdict
+from models.fit.machine import Machine
 from models.fit.need import PROCESS_BYTES, Need, megabytes
 
 
@@ -14,8 +15,7 @@ def render(verdicts: Sequence[Verdict], advice: Advice, machine: Machine) -> str
         ("NAME", "PARAMETERS", "FORMAT", "MEMORY", "FITS", "READS/S", "WRITES/S", "SPEED", "HERE")
     ]
     rows += [_row(verdict) for verdict in verdicts]
-    gpu = "; a GPU was found, whose memory is not looked at" if machine.has_gpu else ""
-    head = f"{megabytes(machine.available_bytes)} of memory are free, {machine.threads} threads{gpu}\n\n"
+    head = f"{megabytes(machine.available_bytes)} of memory are free, {machine.threads} threads{_gpu(machine)}\n\n"
     choice = advice.name or "none"
     hint = f"\nhotspare model pull {advice.name}\n" if advice.name else ""
     return f"{head}{render_columns(rows)}\nbest here: {choice}: {advice.reason}\n{hint}"
@@ -27,11 +27,20 @@ def render_json(verdicts: Sequence[Verdict], advice: Advice, machine: Machine) -
         "available_bytes": machine.available_bytes,
         "threads": machine.threads,
         "has_gpu": machine.has_gpu,
+        "gpu_available_bytes": machine.gpu_bytes,
         "best": advice.name,
         "reason": advice.reason,
         "models": [_fields(verdict) for verdict in verdicts],
     }
     return json.dumps(document, indent=2) + "\n"
+
+
+def _gpu(machine: Machine) -> str:
+    if not machine.has_gpu:
+        return ""
+    if machine.gpu_bytes is None:
+        return "; a GPU was found that has no memory of its own, or does not say how much"
+    return f"; {megabytes(machine.gpu_bytes)} are free on the GPU, where weights and cache go"
 
 
 def _row(verdict: Verdict) -> tuple[str, ...]:

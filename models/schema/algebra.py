@@ -32,6 +32,9 @@ _COMPARISON: Final = 10
 # References that lead to references, and combinations in combinations.
 MAX_CHAIN: Final = 40
 
+# json.loads would make a new decoder for each text.
+_decode: Final = json.JSONDecoder(parse_int=Decimal, parse_float=Decimal).decode
+
 Value = None | bool | Decimal | str | list["Value"] | dict[str, "Value"]
 # Whether a text has what a Text says of it.
 Matches = Callable[[Text, str], bool]
@@ -39,7 +42,7 @@ Matches = Callable[[Text, str], bool]
 
 def value_of(text: str) -> Value:
     """A JSON value, its numbers exact."""
-    value: Value = json.loads(text, parse_int=Decimal, parse_float=Decimal)
+    value: Value = _decode(text)
     return value
 
 

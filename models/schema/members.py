@@ -20,6 +20,9 @@ MAX_OPTIONAL: Final = 128
 MAX_OTHERS: Final = 256
 MAX_EDGES: Final = 20_000
 
+# json.dumps would make a new encoder for each name.
+_spelled: Final = json.JSONEncoder(ensure_ascii=False).encode
+
 # For each object that it may be, by number: how many of its properties are written or passed over.
 Place = frozenset[tuple[int, int]]
 
@@ -245,4 +248,4 @@ class _Writing:
 
 def _name_text(name: str) -> str:
     """A name as JSON behind its first quote, with the colon."""
-    return json.dumps(name, ensure_ascii=False)[1:] + ":"
+    return _spelled(name)[1:] + ":"

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 Alternative = Sequence[str]
 Alternatives = Sequence[Alternative]
+_Uses = dict[str, list[list[tuple[str, bool]]]]
 
 
 def reference(element: str) -> tuple[str, bool]:
@@ -21,9 +22,12 @@ def pruned(rules: Mapping[str, Alternatives], root: str) -> dict[str, Alternativ
 
     A rule that has no alternatives left is not among them, but for the root.
     """
-    alive = _productive({name: rules[name] for name in _reach(rules, root)})
-    left = {name: list(_alive(rules[name], alive)) for name in alive}
-    return {name: left[name] for name in _reach(left, root)} if root in alive else {root: []}
+    uses = _uses(rules, root)
+    alive = _productive(uses)
+    if len(alive) == len(uses):
+        return {name: rules[name] for name in uses}
+    left = {name: list(_alive(rules[name], uses[name], alive)) for name in alive}
+    return {name: left[name] for name in _uses(left, root)} if root in alive else {root: []}
 
 
 def repetitions(rules: Mapping[str, Alternatives]) -> int:
@@ -32,26 +36,26 @@ def repetitions(rules: Mapping[str, Alternatives]) -> int:
     return sum(int(element[:-1].replace("{", ",").rpartition(",")[2]) for element in elements)
 
 
-def _reach(rules: Mapping[str, Alternatives], root: str) -> list[str]:
-    found = {root: None}
+def _uses(rules: Mapping[str, Alternatives], root: str) -> _Uses:
+    """Of each rule that a text may follow from a root on, what its elements refer to."""
+    found: _Uses = {root: []}
     queue = [root]
-    for name in queue:
-        for alternative in rules[name]:
-            for element in alternative:
-                used, _ = reference(element)
-                if used and used not in found:
-                    found[used] = None
-                    queue.append(used)
-    return queue
+    for name in queue:  # grows as it goes
+        found[name] = [list(map(reference, alternative)) for alternative in rules[name]]
+        for used in [used for parts in found[name] for used, _ in parts if used]:
+            if used not in found:
+                found[used] = []
+                queue.append(used)
+    return found
 
 
-def _productive(rules: Mapping[str, Alternatives]) -> set[str]:
+def _productive(uses: _Uses) -> set[str]:
     """Those that some text with an end follows, found from the ends backwards."""
     users: dict[str, list[tuple[str, int]]] = {}
     missing: dict[tuple[str, int], int] = {}
-    for name, alternatives in rules.items():
+    for name, alternatives in uses.items():
         for number, alternative in enumerate(alternatives):
-            needs = {used for used, is_free in map(reference, alternative) if not is_free}
+            needs = {used for used, is_free in alternative if not is_free}
             missing[name, number] = len(needs)
             for need in needs:
                 users.setdefault(need, []).append((name, number))
@@ -66,8 +70,9 @@ def _productive(rules: Mapping[str, Alternatives]) -> set[str]:
     return done
 
 
-def _alive(alternatives: Alternatives, alive: set[str]) -> Iterator[Alternative]:
-    for alternative in alternatives:
-        used = [reference(element) for element in alternative]
+def _alive(
+    alternatives: Alternatives, uses: Sequence[Sequence[tuple[str, bool]]], alive: set[str]
+) -> Iterator[Alternative]:
+    for alternative, used in zip(alternatives, uses, strict=True):
         if all(is_free or name in alive for name, is_free in used):
             yield [element for element, (name, _) in zip(alternative, used, strict=True) if not name or name in alive]

@@ -41,6 +41,7 @@ _UNSUPPORTED: Final = (
 # What depends on which schema of a combination has looked at a value; where there is none, on `properties` and `items`.
 _UNSEEN: Final = ("unevaluatedProperties", "unevaluatedItems")
 _COMBINING: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf"})
+_DOUBTFUL: Final = frozenset({*_UNSUPPORTED, *_UNSEEN})
 
 # Which type a schema means that does not name it.
 _MEANING: Final = {
@@ -109,12 +110,8 @@ class Reader:
             raise Fault(at, "a schema must be an object, true or false")
         if depth > MAX_DEPTH:
             raise Fault(at, f"the schema nests more than {MAX_DEPTH} levels")
-        for keyword in _UNSUPPORTED:
-            if keyword in node:
-                raise Fault(below(at, keyword), f"{keyword} is not supported here; leave it out")
-        for keyword in _UNSEEN:
-            if keyword in node and not _COMBINING.isdisjoint(node):
-                raise Fault(below(at, keyword), f"{keyword} is not supported beside combinations; leave it out")
+        if not _DOUBTFUL.isdisjoint(node):
+            _check_keywords(node, at)
         return both(*self._parts(node, at, depth))
 
     def _parts(self, node: Schema, at: str, depth: int) -> Iterator[Shape]:
@@ -203,6 +200,8 @@ class Reader:
         return [one for one in dict.fromkeys(types) if one != "integer" or "number" not in types]
 
     def _text(self, node: Schema, at: str) -> Shape:
+        if _MEANING["string"].isdisjoint(node):
+            return Text(at=at)
         formats = field.strings(node, "format", at)
         if self._is_strict and not FORMATS.keys() >= set(formats):
             raise Fault(below(at, "format"), "the format is not supported; use one of " + ", ".join(FORMATS))
@@ -231,19 +230,17 @@ class Reader:
         demanded = frozenset(required)
         if self._is_strict:
             _check_strict(node, properties, demanded, at)
-        named = [
-            Member(self._document.take_name(name, at), self._property(one, name, at, depth), name in demanded)
-            for name, one in properties.items()
-        ]
+        inside = below(at, "properties")
+        named = []
+        for name, one in properties.items():
+            taken = self._document.take_name(name, at)
+            named.append(Member(taken, self.read(one, inside + below("", name), depth + 1), name in demanded))
         others, is_open = self._others(node, at, depth)
         unnamed = [self._document.take_name(one, at) for one in required if one not in properties]
         named += [Member(one, others, True) for one in unnamed]
         _check_dependents(node, demanded, at)
         least, most = field.count(node, "minProperties", at) or 0, field.count(node, "maxProperties", at)
         return Members(tuple(named), others, is_open, least, most, at)
-
-    def _property(self, node: object, name: str, at: str, depth: int) -> Shape:
-        return self.read(node, f"{below(at, 'properties')}{below('', name)}", depth + 1)
 
     def _others(self, node: Schema, at: str, depth: int) -> tuple[Shape, bool]:
         """What properties that are not named may be, and whether they are to be written."""
@@ -258,6 +255,15 @@ class Reader:
 def _meant(node: Schema) -> list[str]:
     """The types that the keywords of a schema speak of."""
     return [kind for kind, keywords in _MEANING.items() if not keywords.isdisjoint(node)]
+
+
+def _check_keywords(node: Schema, at: str) -> None:
+    for keyword in _UNSUPPORTED:
+        if keyword in node:
+            raise Fault(below(at, keyword), f"{keyword} is not supported here; leave it out")
+    for keyword in _UNSEEN:
+        if keyword in node and not _COMBINING.isdisjoint(node):
+            raise Fault(below(at, keyword), f"{keyword} is not supported beside combinations; leave it out")
 
 
 def _check_strict(node: Schema, properties: Mapping[str, object], required: frozenset[str], at: str) -> None:
@@ -281,6 +287,8 @@ def _check_dependents(node: Schema, required: frozenset[str], at: str) -> None:
 
 
 def _number(node: Schema, at: str, *, is_whole: bool) -> Number:
+    if _MEANING["number"].isdisjoint(node):
+        return Number(is_whole=is_whole, at=at)
     lows = [_bound(node, "minimum", at, is_open=False), _bound(node, "exclusiveMinimum", at, is_open=True)]
     highs = [_bound(node, "maximum", at, is_open=False), _bound(node, "exclusiveMaximum", at, is_open=True)]
     low = max((bound for bound in lows if bound is not None), default=None)

@@ -173,12 +173,16 @@ NULL = Choice(("null",))
 
 def either(*options: Shape) -> Shape:
     """Any of these shapes, none of them named twice."""
+    if len(options) == 1:
+        return options[0]
     distinct = tuple(dict.fromkeys(options))
     return distinct[0] if len(distinct) == 1 else Either(distinct)
 
 
 def both(*parts: Shape) -> Shape:
     """All of these shapes at once, none of them named twice."""
+    if len(parts) == 1:
+        return parts[0]
     flat = (one for each in parts for one in (each.parts if isinstance(each, Both) else (each,)))
     distinct = tuple(one for one in dict.fromkeys(flat) if one != ANYTHING)
     if len(distinct) > 1:

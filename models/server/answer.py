@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from models.engine.event import Finish, Piece, TokenScore
+from models.engine.event import Ended, Finish, Piece, TokenScore
 from models.server.offer import Offer
 from models.server.thinking import Spoken, Thought, Thoughts
 from models.tools.parser import Arguments, CallBegun, CallParser, Told, Words
@@ -51,6 +51,7 @@ class Answer:
         self._ahead = ahead
         self._thoughts = thoughts
         self._tokens: tuple[TokenScore, ...] = ()
+        self._thought_tokens = 0
 
     def begin(self) -> list[Part]:
         """What is known before anything is generated."""
@@ -61,12 +62,23 @@ class Answer:
         self._tokens += piece.tokens
         if self._thoughts is None:
             return list(self._words(piece.text))
-        return list(self._parts(self._thoughts.feed(piece.text)))
+        parts = list(self._parts(self._thoughts.feed(piece.text)))
+        if self._thoughts.is_thinking:
+            self._thought_tokens = piece.drawn
+        return parts
 
     def end(self) -> list[Part]:
         """What was held back."""
         parts = list(self._parts(self._thoughts.flush())) if self._thoughts else []
         return parts + [self._part(told) for told in self._parser.flush()] if self._parser else parts
+
+    def thought_tokens(self, ended: Ended) -> int:
+        """How many tokens of the answer were thoughts, the marks around them included.
+
+        A token that ends the thoughts and begins the words is one of the words.
+        """
+        is_thinking = self._thoughts is not None and self._thoughts.is_thinking
+        return ended.completion_tokens if is_thinking else self._thought_tokens
 
     def reason(self, finish: Finish) -> str:
         """OpenAI's word for how it ended."""

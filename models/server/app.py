@@ -29,6 +29,7 @@ from models.server.messages import plain_messages
 from models.server.plan import Plan, plan_chat, plan_text
 from models.server.reply import Reply
 from models.server.request import (
+    BeginningBody,
     ChatBody,
     CompletionBody,
     decode,
@@ -148,9 +149,9 @@ class Routes:
         return _json(await embed(embedder, body, terms))
 
     async def prime(self, request: web.Request) -> web.Response:
-        """POST /v1/prime: a body as for chat, whose messages are the beginning of many conversations."""
+        """POST /v1/prime: a body as for chat, whose tools and messages are the beginning of many conversations."""
         loaded = self._service.ready()
-        body = decode_chat(await _read_json(request))
+        body = decode(await _read_json(request), BeginningBody)
         tools = body.offer.tools if body.offer else None
         tokens = await asyncio.to_thread(loaded.encoder.beginning, plain_messages(body.messages), tools)
         if tokens:

@@ -124,4 +124,8 @@ class Reply:
         for index, end in ends.items():
             prompt = index // self.choices
             cached[prompt] = min(cached.get(prompt, end.cached_tokens), end.cached_tokens)
-        return self.before.and_completed(sum(end.completion_tokens for end in ends.values()), sum(cached.values()))
+        return self.before.and_completed(
+            sum(end.completion_tokens for end in ends.values()),
+            sum(cached.values()),
+            sum(self.answers[index].thought_tokens(end) for index, end in ends.items()),
+        )

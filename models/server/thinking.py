@@ -67,6 +67,11 @@ class Thoughts:
         self._is_first = True
         self._held = ""
 
+    @property
+    def is_thinking(self) -> bool:
+        """Whether the text ends in thoughts, or in what parts them from the words."""
+        return self._state in {_State.INSIDE, _State.BEHIND}
+
     def feed(self, text: str) -> list[Thought | Spoken]:
         """Take more text; returns what it makes clear."""
         self._held += text

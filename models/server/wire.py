@@ -20,16 +20,21 @@ _encode: Final = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a request cost. For n choices the prompt counts once; what a client had of the answer counts as answer."""
+    """What a request cost. For n choices the prompt counts once; what a client had of the answer counts as answer.
+
+    `reasoning_tokens` are those of the completion that were thoughts.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
-    def and_completed(self, tokens: int, cached_tokens: int = 0) -> "Usage":
+    def and_completed(self, tokens: int, cached_tokens: int = 0, reasoning_tokens: int = 0) -> "Usage":
         """The same with so many tokens more of the answer, and so many of the prompt that need not be read."""
         cached = min(self.cached_tokens + cached_tokens, self.prompt_tokens)
-        return Usage(self.prompt_tokens, self.completion_tokens + tokens, cached)
+        thought = self.reasoning_tokens + reasoning_tokens
+        return Usage(self.prompt_tokens, self.completion_tokens + tokens, cached, thought)
 
     def as_json(self) -> dict[str, Any]:
         """OpenAI's usage object."""
@@ -39,7 +44,7 @@ class Usage:
             "total_tokens": self.prompt_tokens + self.completion_tokens,
             "prompt_tokens_details": {"cached_tokens": self.cached_tokens, "audio_tokens": 0},
             "completion_tokens_details": {
-                "reasoning_tokens": 0,
+                "reasoning_tokens": self.reasoning_tokens,
                 "audio_tokens": 0,
                 "accepted_prediction_tokens": 0,
                 "rejected_prediction_tokens": 0,

@@ -29,12 +29,13 @@ class Beginning:
 
     Attributes:
         client: whose they are; what one client says is never read for another.
-        messages: the leading system and developer messages, a JSON array. It is prompt text: not for logs.
+        prompt: the leading system and developer messages and the tools, as the fields of a chat request in JSON. It
+            is prompt text, and not for logs.
 
     """
 
     client: str
-    messages: bytes = field(repr=False)
+    prompt: bytes = field(repr=False)
 
 
 @dataclass(slots=True)

@@ -34,7 +34,7 @@ class ModelGate:
         self.trouble = ""
         """Why it is not ready, in words for people; empty while all is well."""
         self.is_hopeless = False
-        """Whether it has said that it cannot run."""
+        """Whether it has said that it cannot run, or has come to its end too often before it was ready."""
 
     @property
     def is_open(self) -> bool:
@@ -44,8 +44,8 @@ class ModelGate:
     async def wait(self, seconds: float) -> bool:
         """Wait until requests can be sent. A spare that rests is woken by that.
 
-        Nobody waits for a download, which takes longer than any client's patience, nor for a server that has said that
-        it cannot run: it is started again, but it will hardly change its mind.
+        Nobody waits for a download, which takes longer than any client's patience, nor for a server that
+        cannot run: it is started again, but it will hardly change its mind.
         """
         if self._is_open:
             return True

@@ -37,8 +37,9 @@ _STOP_SECONDS = 5.0
 _LINE_BYTES = 2**16
 _LOAD = b"load\n"
 _STILLBORN = 3
-"""So many children in a row that ended before they were ready are enough to say that the next one will too. One may
-have met a moment without memory; the third comes 0.6 s after the first has ended, and however long it took to load."""
+"""So many children in a row that ended before they were ready, or had to be killed, are enough to say that the next one
+will too. One may have met a moment without memory; the third comes 0.6 s after the first has ended, and however long
+the children took."""
 _LASTING_FAULTS = frozenset({2, 3})
 """Exit codes of the child: wrong usage, and a model that cannot be had or loaded."""
 
@@ -93,7 +94,7 @@ class ModelServer(ModelGate):
         self.lives = 0
         """How often a child has become ready."""
         self._stillborn = 0
-        """How many in a row have ended before that."""
+        """How many in a row have come to their end before that."""
         self._backoff = Backoff(RESTART_INITIAL_SECONDS, RESTART_MAX_SECONDS, RESTART_FORGIVE_SECONDS)
         self._process: asyncio.subprocess.Process | None = None
 
@@ -176,25 +177,37 @@ class ModelServer(ModelGate):
                 async with asyncio.timeout(self._settings.heartbeat_seconds):
                     line = await process.stdout.readline()
             except TimeoutError:
-                return _kill(process, f"no sign of life for {self._settings.heartbeat_seconds:g} s")
+                return self._kill(process, f"no sign of life for {self._settings.heartbeat_seconds:g} s")
             except ValueError:
-                return _kill(process, "its standard output is not the supervision protocol")
+                return self._kill(process, "its standard output is not the supervision protocol")
             if not line:
                 self._judge_exit(await process.wait())
                 return failure or _how_it_ended(await process.wait())
             message = _decode(line)
             failure = self._hear(message) or failure
             if self._is_hung(message):
-                return _kill(process, f"one step took over {self._settings.hang_seconds:g} s")
+                return self._kill(process, f"one step took over {self._settings.hang_seconds:g} s")
             if not (self._is_held or self._spare.is_wanted):
                 self.is_hopeless = False
                 self._enter(Phase.STANDBY, f"not needed for {REST_SECONDS:g} s")
                 return ""
 
     def _judge_exit(self, status: int) -> None:
-        """The child has ended by itself. A second fault of the same kind tells more than the first."""
+        """The child has ended by itself."""
+        self.is_hopeless |= status in _LASTING_FAULTS
+        self._count_end()
+
+    def _kill(self, process: asyncio.subprocess.Process, why: str) -> str:
+        """At once and for good: whoever hangs does not hear SIGTERM."""
+        with suppress(ProcessLookupError):
+            process.kill()
+        self._count_end()
+        return f"{why}: killed"
+
+    def _count_end(self) -> None:
+        """A second fault of the same kind tells more than the first."""
         self._stillborn += self.phase not in (Phase.READY, Phase.STANDBY)
-        self.is_hopeless |= status in _LASTING_FAULTS or self._stillborn >= _STILLBORN
+        self.is_hopeless |= self._stillborn >= _STILLBORN
 
     def _is_hung(self, message: Mapping[str, Any]) -> bool:
         age = message.get("step_age_seconds")
@@ -248,13 +261,6 @@ class ModelServer(ModelGate):
             self.phase = phase
             self._emit(ModelServerChanged(phase, detail))
             self._tell()
-
-
-def _kill(process: asyncio.subprocess.Process, why: str) -> str:
-    """At once and for good: whoever hangs does not hear SIGTERM."""
-    with suppress(ProcessLookupError):
-        process.kill()
-    return f"{why}: killed"
 
 
 def _how_it_ended(code: int) -> str:

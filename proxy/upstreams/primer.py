@@ -7,12 +7,11 @@ import asyncio
 import logging
 from typing import Final, Protocol
 
-import msgspec
-
 from proxy.clock import Clock
 from proxy.core.beginnings import Beginning, Beginnings
 from proxy.core.outcome import Kind
 from proxy.upstreams.transport import AttemptFailed, Outgoing, Transport, bounded
+from proxy.wire.peek import with_model
 
 _LOGGER = logging.getLogger("hotspare")
 
@@ -72,7 +71,7 @@ class Primer:
 
     async def _tell(self, beginning: Beginning) -> bool:
         """Whether it was heard. A refusal is final: asked again, it would be the same."""
-        body = msgspec.json.encode({"model": self._model, "messages": msgspec.Raw(beginning.messages)})
+        body = with_model(beginning.prompt, self._model)
         fields = [("Content-Type", "application/json"), ("x-hotspare-client", beginning.client)]
         asking = self._transport.send(Outgoing("POST", "/prime", fields, body), _PATIENCE_SECONDS)
         try:
@@ -81,7 +80,7 @@ class Primer:
             _LOGGER.debug("not primed: %s", failure)
             return False
         answer.close()
-        _LOGGER.debug("primed with %d bytes: %d", len(beginning.messages), answer.status)
+        _LOGGER.debug("primed with %d bytes: %d", len(beginning.prompt), answer.status)
         return answer.status < 500
 
     async def close(self) -> None:

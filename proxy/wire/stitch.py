@@ -7,7 +7,7 @@ Shapes are those of chat.completion.chunk and text_completion (OpenAI API refere
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -32,6 +32,7 @@ class _ToolCall(msgspec.Struct):
 
 class _Delta(msgspec.Struct):
     tool_calls: list[_ToolCall] | None = None
+    function_call: _Function | None = None
 
 
 class _Row(msgspec.Struct):
@@ -52,6 +53,10 @@ _encode = msgspec.json.Encoder().encode
 
 _FROM_ORIGIN = ("id", "created", "system_fingerprint", "service_tier")
 """What all chunks of one answer have in common."""
+
+_Kind = Literal["tool_calls", "function_call"]
+_KINDS: Final[tuple[_Kind, ...]] = ("tool_calls", "function_call")
+"""How calls are told: by index, or, as OpenAI did it before, the only one there is."""
 
 _EARLY_ENDS = ("length", "content_filter")
 """Where these are the reason, half a tool call is what a client has to expect."""
@@ -139,11 +144,13 @@ class Stitch:
 class _Choice:
     """What is known of one answer."""
 
-    __slots__ = ("calls", "has_role", "is_finished", "is_plain", "texts")
+    __slots__ = ("calls", "has_role", "is_finished", "is_plain", "kind", "texts")
 
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.calls = ToolCalls()
+        self.kind: _Kind | None = None
+        """Of the calls, once there is one."""
         self.has_role = False
         self.is_plain = True
         """It is text and tool calls, and nothing else."""
@@ -156,7 +163,7 @@ class _Choice:
     def add(self, row: _Fields) -> None:
         """What the client was shown. Raises Unstitchable."""
         delta = row.get("delta") or {}
-        for entry in delta.get("tool_calls") or ():
+        for entry in self._entries(delta):
             self.calls.add(entry)
         self._note(row, delta)
 
@@ -168,19 +175,44 @@ class _Choice:
         is_end = row.get("finish_reason") not in (None, "", *_EARLY_ENDS)
         if is_end or _text(row, delta):
             self.calls.close()
-        if entries := delta.pop("tool_calls", None):
-            told = [told for entry in entries if (told := self.calls.joined(entry))]
-            delta |= {"tool_calls": told} if told else {}
+        told = [told for entry in self._entries(delta) if (told := self.calls.joined(entry))]
+        kind = _called(delta)[0]
+        delta = {name: value for name, value in delta.items() if name not in _KINDS} | _said(kind, told)
         self._note(row, delta)
         if "delta" not in row:
             return row
         return row | {"delta": delta} if row.get("finish_reason") or any(delta.values()) else None
 
+    def _entries(self, delta: _Fields) -> list[_Fields]:
+        """What a delta says of calls. Raises Unstitchable if they are of another kind than those before."""
+        kind, entries = _called(delta)
+        if self.kind and kind and kind != self.kind:
+            raise Unstitchable("tools are called in two ways")
+        return entries
+
     def _note(self, row: _Fields, delta: _Fields) -> None:
+        self.kind = self.kind or _called(delta)[0]
         self.texts.append(_text(row, delta))
         self.has_role = self.has_role or bool(delta.get("role"))
-        self.is_plain = self.is_plain and not (delta.get("function_call") or delta.get("refusal"))
+        self.is_plain = self.is_plain and not delta.get("refusal")
         self.is_finished = self.is_finished or bool(row.get("finish_reason"))
+
+
+def _called(delta: _Fields) -> tuple[_Kind | None, list[_Fields]]:
+    """How a delta tells calls, and what of them, as entries of `tool_calls`. Raises Unstitchable for both at once."""
+    only, entries = delta.get("function_call"), delta.get("tool_calls") or []
+    if only and entries:
+        raise Unstitchable("tools are called in two ways")
+    if only:
+        return "function_call", [{"index": 0, "function": only}]
+    return "tool_calls" if entries else None, entries
+
+
+def _said(kind: _Kind | None, entries: list[_Fields]) -> _Fields:
+    """The same the other way round."""
+    if not entries or kind is None:
+        return {}
+    return {kind: entries[0]["function"] if kind == "function_call" else entries}
 
 
 def _text(row: _Fields, delta: _Fields) -> str:
@@ -189,14 +221,15 @@ def _text(row: _Fields, delta: _Fields) -> str:
 
 
 def _parts(row: _Fields) -> Iterator[_Fields]:
-    """A choice cut into pieces of news of which each can be refused alone: one tool call, or the end."""
+    """A choice cut into pieces of news of which each can be refused alone: one call, or the end."""
     delta = row.get("delta") or {}
-    entries = delta.get("tool_calls") or ()
-    if len(entries) < 2 and not (entries and row.get("finish_reason")):
+    called: list[_Fields] = [{"tool_calls": [entry]} for entry in delta.get("tool_calls") or ()]
+    called += [{}] if delta.get("function_call") else []
+    if len(called) < 2 and not (called and row.get("finish_reason")):
         yield row
         return
-    for entry in entries:
-        yield row | {"delta": delta | {"tool_calls": [entry]}, "finish_reason": None}
+    for entry in called:
+        yield row | {"delta": delta | entry, "finish_reason": None}
         row, delta = row | {"logprobs": None}, {}
     if row.get("finish_reason"):
         yield row | {"delta": {}}

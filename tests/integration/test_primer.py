@@ -16,7 +16,8 @@ from proxy.core.beginnings import Beginning
 from proxy.upstreams.primer import Primer
 
 MESSAGES = [{"role": "system", "content": "Be brief."}]
-BEGINNING = Beginning("app", json.dumps(MESSAGES).encode())
+TOOLS = [{"type": "function", "function": {"name": "weather"}}]
+BEGINNING = Beginning("app", json.dumps({"messages": MESSAGES, "tools": TOOLS}).encode())
 
 
 @dataclass
@@ -55,7 +56,7 @@ async def test_frequent_beginning_is_told_once_under_its_client() -> None:
     async with primed(server) as primer:
         for _ in range(3):
             await primer.look()
-    assert server.told == [("app", {"model": "smollm2", "messages": MESSAGES})]
+    assert server.told == [("app", {"model": "smollm2", "messages": MESSAGES, "tools": TOOLS})]
 
 
 async def test_busy_server_is_left_alone() -> None:

@@ -93,6 +93,24 @@ async def test_local_model_finishes_a_call(cut: int, upstream: FaultUpstream, lo
 
 @pytest.mark.model
 @pytest.mark.slow
+@pytest.mark.parametrize("cut", [1, 14, 36])
+async def test_local_model_finishes_a_call_in_the_old_shape(cut: int, upstream: FaultUpstream, local_url: str) -> None:
+    upstream.behaviour, upstream.pieces_before_fault, upstream.habit = Behaviour.CUT, cut, Habit.OLD
+    upstream.answers = (Answer("", (Call("", "trip", TRIP_TEXT),)),)
+    old = QUESTION | {"functions": [{"name": "trip", "parameters": TRIP}], "max_tokens": 60}
+    async with client_of(failing_over(upstream, local_url)) as client:
+        chunks = [chunk async for chunk in await client.chat.completions.create(**old, stream=True)]
+    rows = [row for chunk in chunks for row in chunk.choices]
+    called = [row.delta.function_call for row in rows if row.delta.function_call]
+    arguments = "".join(each.arguments or "" for each in called)
+    assert arguments.startswith(TRIP_TEXT[: cut - 1])
+    assert is_trip(arguments)
+    assert [each.name for each in called if each.name] == ["trip"]
+    assert [row.finish_reason for row in rows if row.finish_reason] == ["function_call"]
+
+
+@pytest.mark.model
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [1, 13, 30])
 async def test_local_model_finishes_json_by_its_schema(cut: int, upstream: FaultUpstream, local_url: str) -> None:
     upstream.behaviour, upstream.answers, upstream.pieces_before_fault = Behaviour.CUT, (Answer(TRIP_TEXT),), cut

@@ -8,6 +8,7 @@ without logits); what guards against them is marked "aborts".
 """
 
 from models.engine.llama.context import Context, ContextSettings
+from models.engine.llama.devices import devices
 from models.engine.llama.embedding import EmbeddingContext, EmbeddingSettings
 from models.engine.llama.grammar import check_grammar
 from models.engine.llama.model import ALL_LAYERS, GpuChoice, Model, choose_gpu_layers
@@ -22,4 +23,5 @@ __all__ = [
     "Model",
     "check_grammar",
     "choose_gpu_layers",
+    "devices",
 ]

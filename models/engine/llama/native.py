@@ -5,8 +5,9 @@ import logging
 from typing import Any, Final, TypeAlias
 
 import llama_cpp.llama_cpp as api
+from llama_cpp._ggml import libggml as ggml
 
-__all__ = ["Handle", "api", "start"]
+__all__ = ["Handle", "api", "ggml", "start"]
 
 _log = logging.getLogger(__name__)
 

@@ -20,8 +20,7 @@ def server(model_file: Path) -> Iterator[Child]:
 
 @pytest.fixture
 async def client(server: Child) -> AsyncIterator[aiohttp.ClientSession]:
-    connector = aiohttp.UnixConnector(path=server.socket)
-    async with aiohttp.ClientSession("http://model", connector=connector) as session:
+    async with server.connect() as session:
         yield session
         await until_idle(session)
 

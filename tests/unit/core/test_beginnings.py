@@ -73,12 +73,12 @@ def test_prompt_text_is_in_no_repr() -> None:
 @given(st.lists(st.integers(0, 60), max_size=DECAY_SAMPLES - 1))
 def test_nothing_is_told_that_has_not_come_so_often(numbers: list[int]) -> None:
     known = noted(*[said(f"{number}") for number in numbers])
-    assert all(numbers.count(int(told.messages)) >= WORTH_TIMES for told in known.untold())
+    assert all(numbers.count(int(told.prompt)) >= WORTH_TIMES for told in known.untold())
 
 
 @given(st.lists(st.integers(0, COUNTERS - 1), max_size=200))
 def test_without_a_crowd_the_counts_are_exact(numbers: list[int]) -> None:
     known = noted(*[said(f"{number}") for number in numbers])
     worthy = {number for number in numbers if numbers.count(number) >= WORTH_TIMES}
-    assert {int(told.messages) for told in known.untold()} <= worthy
+    assert {int(told.prompt) for told in known.untold()} <= worthy
     assert len(known.untold()) == min(len(worthy), MOST)

@@ -9,10 +9,12 @@ import pytest
 from models.catalog.catalog import CATALOG, DEFAULT_MODEL
 from models.catalog.entry import CatalogEntry
 from models.catalog.gguf import read_header
+from models.engine.device import Device, DeviceKind, free_gpu_bytes
 from models.engine.sizing import Wishes
 from models.errors import LoadFailed
-from models.fit.advice import Candidate, Machine, Verdict, advise, judge
+from models.fit.advice import Candidate, Verdict, advise, judge
 from models.fit.look import candidate, look_before_loading
+from models.fit.machine import Machine
 from models.fit.need import Facts, Need, facts_of_entry, facts_of_header, need_of
 from models.fit.report import render, render_json
 from tests.unit.models.gguf_file import TYPES, Value, gguf_file
@@ -38,8 +40,9 @@ def facts(values: dict[str, Value]) -> Facts:
     return facts_of_header(read_header(io.BytesIO(gguf_file(values, [("Q8_0", (32, 10))]))))
 
 
-def machine(gigabytes: float, threads: int = 2, *, has_gpu: bool = False) -> Machine:
-    return Machine(int(gigabytes * GIGABYTE), threads, has_gpu)
+def machine(gigabytes: float, threads: int = 2, *, has_gpu: bool = False, on_gpu: float | None = None) -> Machine:
+    gpu_bytes = None if on_gpu is None else int(on_gpu * GIGABYTE)
+    return Machine(int(gigabytes * GIGABYTE), threads, has_gpu or on_gpu is not None, gpu_bytes)
 
 
 def judged(where: Machine) -> list[Verdict]:
@@ -110,6 +113,10 @@ def test_logits_of_a_whole_step_are_counted() -> None:
         (machine(64, threads=8), "qwen3-30b-a3b-instruct-2507"),
         (machine(16, threads=8), "llama-3.1-8b-instruct"),
         (machine(64, has_gpu=True), "qwen2.5-32b-instruct"),
+        (machine(4, on_gpu=64), "qwen2.5-32b-instruct"),
+        (machine(64, on_gpu=8), "llama-3.1-8b-instruct"),
+        (machine(64, on_gpu=0.1), None),
+        (machine(0.05, on_gpu=64), None),
     ],
 )
 def test_best_is_the_largest_that_fits_and_is_quick(where: Machine, name: str | None) -> None:
@@ -155,6 +162,47 @@ def test_report_has_a_row_for_each_model_and_the_command_to_fetch_the_best() -> 
     assert text.endswith("hotspare model pull qwen2.5-1.5b-instruct\n")
 
 
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        (machine(24), "2 threads\n"),
+        (machine(24, has_gpu=True), "a GPU was found that has no memory of its own, or does not say how much\n"),
+        (machine(24, on_gpu=8), "8000 MB are free on the GPU, where weights and cache go\n"),
+    ],
+)
+def test_report_says_what_the_gpu_has(where: Machine, told: str) -> None:
+    verdicts = judged(where)
+    assert told in render(verdicts, advise(verdicts), where)
+    document = json.loads(render_json(verdicts, advise(verdicts), where))
+    assert (document["has_gpu"], document["gpu_available_bytes"]) == (where.has_gpu, where.gpu_bytes)
+
+
+def test_verdict_says_which_memory_is_meant() -> None:
+    assert all(each.reason.endswith("8000 MB are free on the GPU") for each in judged(machine(24, on_gpu=8)))
+
+
+def test_cache_is_sized_by_the_memory_that_it_lies_in() -> None:
+    small, large = (judged(machine(24, on_gpu=gigabytes))[0].need for gigabytes in (0.5, 24))
+    assert small is not None
+    assert large is not None
+    assert small.cache_bytes < large.cache_bytes
+
+
+@pytest.mark.parametrize(
+    ("devices", "expected"),
+    [
+        ([Device(DeviceKind.OTHER, 20, 24)], None),
+        ([Device(DeviceKind.SHARING_GPU, 20, 24), Device(DeviceKind.OTHER, 20, 24)], None),
+        ([Device(DeviceKind.GPU, 6, 8), Device(DeviceKind.OTHER, 20, 24)], 6),
+        ([Device(DeviceKind.GPU, 6, 8), Device(DeviceKind.GPU, 7, 8), Device(DeviceKind.SHARING_GPU, 20, 24)], 13),
+        ([Device(DeviceKind.GPU, 6, 8), Device(DeviceKind.GPU, 0, 0)], None),
+        ([Device(DeviceKind.GPU, 0, 8)], 0),
+    ],
+)
+def test_memory_of_the_gpus_counts_where_it_is_their_own(devices: list[Device], expected: int | None) -> None:
+    assert free_gpu_bytes(devices) == expected
+
+
 def test_report_for_programs_has_the_sum() -> None:
     verdicts = judged(machine(24))
     document = json.loads(render_json(verdicts, advise(verdicts), machine(24)))
@@ -180,6 +228,22 @@ def test_sum_is_told_before_loading(tmp_path: Path, caplog: pytest.LogCaptureFix
 def test_too_little_memory_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     look_before_loading(write(tmp_path, gguf_file(VALUES, [("Q8_0", (32, 10))])), WISHES, machine(0.1), LOG)
     assert "too little; take a smaller model" in caplog.text
+
+
+@pytest.mark.parametrize(("where", "level"), [(machine(24, on_gpu=0.1), "WARNING"), (machine(0.2, on_gpu=8), "INFO")])
+def test_memory_of_the_gpu_is_what_a_model_on_it_is_held_against(
+    where: Machine, level: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    look_before_loading(write(tmp_path, gguf_file(VALUES, [("Q8_0", (32, 10))])), WISHES, where, LOG)
+    assert [record.levelname for record in caplog.records] == [level]
+    assert "are free on the GPU" in caplog.text
+
+
+def test_gpu_whose_memory_nobody_tells_is_no_reason_to_warn(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = gguf_file(VALUES, [("Q8_0", (32, 10))])
+    look_before_loading(write(tmp_path, data), WISHES, machine(0.1, has_gpu=True), LOG)
+    assert not caplog.records
 
 
 def test_weights_that_are_larger_than_memory_are_refused_with_a_smaller_model(tmp_path: Path) -> None:

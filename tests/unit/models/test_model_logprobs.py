@@ -58,7 +58,7 @@ def test_each_token_comes_with_its_text() -> None:
     _, events = rig.submit(logprobs=1)
     rig.turn(3)
     assert told(events) == [("o", b"o"), ("k", b"k")]
-    assert events[1] == Piece("o", (TokenScore(b"o", -float(ord("o")), ((b"?", -1.0),)),))
+    assert events[1] == Piece("o", (TokenScore(b"o", -float(ord("o")), ((b"?", -1.0),)),), drawn=1)
 
 
 def test_tokens_whose_text_is_held_back_come_with_the_piece_that_releases_it() -> None:

@@ -74,6 +74,19 @@ def test_answer_is_whole_wherever_it_was_cut(name: str) -> None:
         assert whole(answer, found), f"cut behind {said[cut - 1]!r}"
 
 
+@pytest.mark.parametrize("habit", [Habit.OLD, Habit.OLD | Habit.REPEATS])
+@pytest.mark.parametrize("call", [LONDON, ESCAPES, SCRIPTS, CODE, NOTHING], ids=lambda call: call.name)
+def test_call_in_the_old_shape_is_whole_wherever_it_was_cut(call: Call, habit: Habit) -> None:
+    answer = Answer("Look. 🌍", (call._replace(id=""),))
+    said = events(spoken(answer, habit=Habit.OLD))
+    for cut in range(1, len(said)):
+        stitch = Stitch(b"".join(said[:cut]), 1)
+        stream = b"".join(said[:cut]) + taken(stitch, [*goes_on(stitch, answer, habit=habit), DONE])
+        [found] = heard(stream)
+        assert (found.answer, found.ends) == (answer, ["function_call"]), f"cut behind {said[cut - 1]!r}"
+        assert b"tool_calls" not in stream
+
+
 def test_answer_is_whole_when_the_second_breaks_too() -> None:
     answer = ANSWERS["two calls"]
     said = events(spoken(answer))
@@ -157,6 +170,35 @@ def test_several_calls_in_one_event_are_several_events() -> None:
         {"tool_calls": [named(1, "call_2", "g", "{}")]},
         {},
     ]
+
+
+def test_end_beside_the_rest_of_a_call_in_the_old_shape_is_an_event_of_its_own() -> None:
+    stitch = handed_over(chunk({"function_call": {"name": "f", "arguments": '{"a": '}}))
+    rest = {"function_call": {"name": "f", "arguments": "1}"}}
+    assert shown(stitch, chunk(rest, "function_call")) == [{"function_call": {"arguments": "1}"}}, {}]
+
+
+UNFIT_IN_THE_OLD_SHAPE = {
+    "another function": chunk({"function_call": {"name": "g", "arguments": "1}"}}),
+    "the new shape": calling(named(0, "call_1", "f", "1}")),
+    "both shapes at once": chunk({"function_call": {"arguments": "1"}, "tool_calls": [more(0, "1")]}),
+    "text behind half a call": chunk({"content": "I"}),
+    "the end behind half a call": chunk({}, "function_call"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT_IN_THE_OLD_SHAPE)
+def test_what_does_not_fit_a_call_in_the_old_shape_leaves_no_trace(name: str) -> None:
+    stitch = handed_over(chunk({"function_call": {"name": "f", "arguments": '{"a": '}}))
+    assert given_until_unfit(stitch, UNFIT_IN_THE_OLD_SHAPE[name]) == []
+    assert stitch.hand_over() == [Delivered("", (DeliveredCall("", "f", '{"a": '),))]
+    assert shown(stitch, chunk({"function_call": {"arguments": "1}"}}, "function_call"))
+
+
+def test_shape_of_calls_is_free_until_the_client_has_one() -> None:
+    stitch = handed_over(chunk({"content": "Hm."}))
+    assert given_until_unfit(stitch, chunk({"function_call": {"arguments": "1"}})) == []
+    assert shown(stitch, calling(named(0, "call_1", "f"))) == [{"tool_calls": [named(0, "call_1", "f")]}]
 
 
 def test_text_may_follow_a_call_that_is_complete() -> None:
