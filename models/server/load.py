@@ -20,7 +20,7 @@ from models.engine.params import SamplingParams
 from models.engine.scheduler import Rules, Scheduler
 from models.engine.sizing import STEP_TOKENS, KvLayout, Wishes, choose
 from models.engine.threads import available_threads
-from models.errors import EngineError, LoadFailed
+from models.errors import EngineError, LoadFailed, RequestError
 from models.fit.look import look_before_loading
 from models.fit.survey import survey
 from models.server.constraint import Constraints
@@ -122,7 +122,7 @@ def build_loaded(
     """Assemble an engine and what makes prompts for it around loaded weights; the engine is not started.
 
     Raises:
-        LoadFailed: the chat template does not compile.
+        LoadFailed: the chat template does not compile, or takes no conversation.
 
     """
     from models.engine import llama
@@ -140,7 +140,7 @@ def build_loaded(
     defaults = SamplingDefaults(entry.temperature, entry.top_p) if entry else _UNKNOWN_DEFAULTS
     form = FORMATS[template.tool_format]
     constraints = Constraints(partial(llama.check_grammar, model), form, takes_grammars=settings.allows_grammars)
-    thinking = thinking_of(model.chat_template, template.render([{"role": "user", "content": "Hi"}]))
+    thinking = thinking_of(model.chat_template, _greeting(template))
     return Loaded(
         engine,
         encoder,
@@ -197,6 +197,13 @@ def _clamped(wanted_tokens: int, trained_tokens: int) -> int:
         return wanted_tokens
     _log.warning("the model was trained for a context of %d tokens: %d is too large", trained_tokens, wanted_tokens)
     return trained_tokens
+
+
+def _greeting(template: ChatTemplate) -> str:
+    try:
+        return template.render([{"role": "user", "content": "Hi"}])
+    except RequestError as error:
+        raise LoadFailed(f"the model's chat template takes no conversation ({error}): use another file") from error
 
 
 def _local_time() -> datetime:

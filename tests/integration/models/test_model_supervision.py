@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from models.errors import EXIT_SETUP
+from tests.integration.models.tiny import Kind, write
 from tests.model_child import Child
 from tests.running import is_running
 
@@ -175,4 +177,12 @@ def test_download_that_fails_is_a_lasting_failure_and_leaves_nothing(tmp_path: P
     assert "pip could not download" in child.lines_until("failed")[-1]["message"]
     assert child.process.wait(timeout=20) == 3
     assert list(tmp_path.iterdir()) == []
+    child.close()
+
+
+def test_template_that_takes_no_conversation_is_a_lasting_failure(tmp_path: Path) -> None:
+    source = {"tokenizer.chat_template": "{{ functions | tojson }}{{ functions.no.such.thing }}"}
+    child = Child("--model", str(write(Kind.FULL, tmp_path / "odd.gguf", extra=source)), "--threads", "1")
+    assert "takes no conversation" in child.lines_until("failed")[-1]["message"]
+    assert child.process.wait(timeout=30) == EXIT_SETUP
     child.close()
