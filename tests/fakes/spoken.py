@@ -127,11 +127,14 @@ class Spoken(Completion):
     def closing(self) -> list[bytes]:
         """The reasons for the end, and usage."""
         ends = [
-            self._chunk(index, {"delta": {}}, "function_call" if Habit.OLD in self.habit else answer.finish_reason)
+            self._chunk(index, {"delta": {}}, self._reason(answer))
             for index, (answer, said) in enumerate(zip(self.answers, self._deltas, strict=True))
             if said
         ]
         return [*ends, *Completion.closing(self)[self.choices :]]
+
+    def _reason(self, answer: Answer) -> str:
+        return "function_call" if answer.calls and Habit.OLD in self.habit else answer.finish_reason
 
     @property
     def _deltas(self) -> list[list[JsonObject]]:
