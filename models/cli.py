@@ -120,6 +120,7 @@ def _add_serve(parser: _Parser) -> None:
     parser.add_argument(
         "--gpu-layers", type=_auto_or(0), default=None, metavar="auto|N", help="default: all if there is a GPU"
     )
+    parser.add_argument("--amx", action="store_true", help="compute with Intel's tile unit; needs a fitting build")
     parser.add_argument(
         "--canary", type=_at_least(0), default=300, metavar="SECONDS", help="try it so often, 0 never; default 300"
     )
@@ -210,6 +211,7 @@ def _settings(arguments: argparse.Namespace) -> ServeSettings:
         is_deterministic=arguments.deterministic,
         threads=arguments.threads,
         gpu_layers=arguments.gpu_layers,
+        wants_tiles=arguments.amx,
         canary_seconds=arguments.canary,
         queue_limit=arguments.queue,
         body_limit_bytes=arguments.body_limit * _MEBIBYTE,
@@ -233,6 +235,9 @@ def render_table(folder: Path) -> str:
 
 
 def _row(model: ModelFile, entry: CatalogEntry) -> tuple[str, ...]:
+    from models.catalog.present import filled
+
+    entry = filled(entry, model)
     size = "?" if entry.likely_bytes is None else f"{entry.likely_bytes / 1e6:.0f} MB"
     context = "?" if entry.context_tokens is None else str(entry.context_tokens)
     is_present = model.is_present

@@ -34,7 +34,7 @@ def build_primer(local: LocalSettings, server: ModelServer, folder: Path, clock:
 
 def model_server_settings(local: LocalSettings, config: Config, folder: Path) -> ModelServerSettings:
     """How the model server is started; its socket lies in `folder`."""
-    flags = {"--no-pull": not local.pull, "--share-prefixes": local.share_prefixes}
+    flags = {"--no-pull": not local.pull, "--share-prefixes": local.share_prefixes, "--amx": local.amx}
     given = (flag for flag, is_given in flags.items() if is_given)
     options = (str(part) for option in _options(local, config).items() for part in option)
     return ModelServerSettings(

@@ -14,14 +14,14 @@ import aiohttp
 class Child:
     """A running `python -m models serve --supervised`; its pipes are read line by line."""
 
-    def __init__(self, *flags: str, environ: dict[str, str] | None = None) -> None:
+    def __init__(self, *flags: str, environ: dict[str, str] | None = None, stderr: int = subprocess.DEVNULL) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.socket = str(Path(self.folder.name) / "s.sock")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "models", "serve", "--supervised", "--socket", self.socket, *flags],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=stderr,
             env=os.environ | (environ or {}),
         )
 

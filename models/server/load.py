@@ -26,12 +26,12 @@ from models.fit.survey import survey
 from models.server.constraint import Constraints
 from models.server.embeddings import Embedder
 from models.server.literal import LiteralMarks
+from models.server.marks import thinking_of
 from models.server.prompt import PromptEncoder
 from models.server.sampling import SamplingDefaults
 from models.server.service import Loaded
 from models.server.settings import ServeSettings
 from models.server.template import ChatTemplate
-from models.server.thinking import thinking_of
 from models.tools.format import FORMATS
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def load_weights(path: Path, settings: ServeSettings) -> Weights:
     kv: KvLayout = "split" if settings.is_deterministic else settings.kv
     wishes = Wishes(settings.context_tokens, settings.parallel, kv, settings.kv_bytes)
     look_before_loading(path, wishes, survey(settings.gpu_layers), _log)
-    model = llama.Model(path, gpu.layers)
+    model = llama.Model(path, gpu.layers, uses_tiles=settings.wants_tiles and _has_tiles())
     context_tokens = _clamped(settings.context_tokens, model.training_context_tokens)
     threads = settings.threads or available_threads()
     if not model.makes_text:
@@ -102,6 +102,14 @@ def load_weights(path: Path, settings: ServeSettings) -> Weights:
         sizing.cells, sizing.slots, STEP_TOKENS, threads, sizing.is_unified, has_flash_attention
     )
     return Weights(model, llama.Context(model, size), layout, context_tokens, sizing.parallel, threads)
+
+
+def _has_tiles() -> bool:
+    from models.engine import llama
+
+    if fault := llama.tiles_fault():
+        _log.warning("--amx: served without: %s", fault)
+    return fault is None
 
 
 def _embedding_context(model: "Model", context_tokens: int, threads: int) -> "EmbeddingContext":
@@ -141,6 +149,7 @@ def build_loaded(
     form = FORMATS[template.tool_format]
     constraints = Constraints(partial(llama.check_grammar, model), form, takes_grammars=settings.allows_grammars)
     thinking = thinking_of(model.chat_template, _greeting(template))
+    model.show(thinking.marks_text)
     return Loaded(
         engine,
         encoder,

@@ -2,7 +2,7 @@
 
 The files take turns, so that the machine's moods reach all of them: a prompt of 220 tokens is read, and then steps of
 one sequence and of eight. The fastest of all rounds; in parentheses the median, over the rounds, of the speed beside
-the first file's: on a shared machine trust that.
+the first file's: on a shared machine trust that. `--amx` has each of them measured with Intel's tile unit, too.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
 
-from models.engine.llama import Context, ContextSettings, Model
+from models.engine.llama import Context, ContextSettings, Model, tiles_fault
 from models.engine.step import Chunk
 from models.engine.threads import available_threads
 
@@ -24,6 +24,16 @@ STEPS: Final = 4
 
 _CELLS: Final = 512
 _FIRST_TOKEN: Final = 1000
+
+
+class Contender(NamedTuple):
+    """A file, and whether the tile unit computes."""
+
+    file: Path
+    uses_tiles: bool
+
+    def __str__(self) -> str:
+        return f"{self.file.name}{', AMX' if self.uses_tiles else ''}"
 
 
 class Round(NamedTuple):
@@ -39,20 +49,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--amx", action="store_true")
     options = parser.parse_args()
+    if options.amx and (fault := tiles_fault()):
+        parser.error(fault)
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the model server does
-    rounds: dict[Path, list[Round]] = {file: [] for file in options.files}
+    ways = (False, True) if options.amx else (False,)
+    rounds: dict[Contender, list[Round]] = {Contender(file, way): [] for file in options.files for way in ways}
     for _ in range(options.rounds):
-        for file in options.files:
-            with opened(file) as context:
-                rounds[file].append(measure(context))
+        for contender, measured in rounds.items():
+            with opened(contender) as context:
+                measured.append(measure(context))
     print("\n".join(table(rounds)))
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[Context]:
+def opened(contender: Contender) -> Iterator[Context]:
     """A context for the file, warmed by a step."""
-    model = Model(file, 0)
+    model = Model(contender.file, 0, uses_tiles=contender.uses_tiles)
     context = Context(model, ContextSettings(SEQUENCES * _CELLS, SEQUENCES, _CELLS, available_threads()))
     try:
         context.decode([token(0, 0)])
@@ -92,17 +106,17 @@ def seconds(context: Context, chunks: list[Chunk]) -> float:
     return time.perf_counter() - started_at
 
 
-def table(rounds: dict[Path, list[Round]]) -> Iterator[str]:
+def table(rounds: dict[Contender, list[Round]]) -> Iterator[str]:
     """The lines of a table."""
     base = next(iter(rounds.values()))
     yield f"| file | prompt, tokens/s | step of {SEQUENCES}, ms | step of 1, ms |"
     yield "|---|--:|--:|--:|"
-    for file, each in rounds.items():
+    for contender, each in rounds.items():
         best = Round(*map(min, columns(each)))
         ratios = Round(*(speed(before, now) for before, now in zip(columns(base), columns(each), strict=True)))
         reading = f"{PROMPT_TOKENS / best.prompt:.0f} ({ratios.prompt:.2f})"
         steps = f"{1e3 * best.eight:.1f} ({ratios.eight:.2f}) | {1e3 * best.one:.1f} ({ratios.one:.2f})"
-        yield f"| {file.name} | {reading} | {steps} |"
+        yield f"| {contender} | {reading} | {steps} |"
 
 
 def columns(rounds: list[Round]) -> list[tuple[float, ...]]:

@@ -36,7 +36,8 @@ def test_key_becomes_a_flag_with_its_value(local: str, flag: str, value: str) ->
 
 
 @pytest.mark.parametrize(
-    ("local", "flag"), [("share_prefixes: true", "--share-prefixes"), ("pull: false", "--no-pull")]
+    ("local", "flag"),
+    [("share_prefixes: true", "--share-prefixes"), ("pull: false", "--no-pull"), ("amx: true", "--amx")],
 )
 def test_flag_without_a_value_is_given_only_on_demand(local: str, flag: str) -> None:
     assert flag in arguments(local)

@@ -12,6 +12,7 @@ from models.engine.llama.devices import devices
 from models.engine.llama.embedding import EmbeddingContext, EmbeddingSettings
 from models.engine.llama.grammar import check_grammar
 from models.engine.llama.model import ALL_LAYERS, GpuChoice, Model, choose_gpu_layers
+from models.engine.llama.tiles import tiles_fault
 
 __all__ = [
     "ALL_LAYERS",
@@ -24,4 +25,5 @@ __all__ = [
     "check_grammar",
     "choose_gpu_layers",
     "devices",
+    "tiles_fault",
 ]

@@ -1,4 +1,4 @@
-"""A GGUF file in memory: weights and vocabulary. Read-only once loaded, so any thread may use it."""
+"""A GGUF file in memory: weights and vocabulary. Read-only once it is set up, so any thread may use it."""
 
 import ctypes
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from models.engine.llama.native import Handle, api, start
+from models.engine.llama.tiles import is_built_for_tiles
 from models.engine.pieces import PieceIndex
 from models.errors import LoadFailed
 
@@ -44,18 +45,20 @@ class Model:
     Args:
         path: the file.
         gpu_layers: how many layers to put on the GPU.
+        uses_tiles: let the CPU's tile unit compute, where `tiles_fault` knows of none. A build that would, and must
+            not, loses the repacking of some formats as well; AVX-512 does the work.
 
     Raises:
         LoadFailed: no GGUF file, damaged, not a text model, or too large for this machine.
 
     """
 
-    def __init__(self, path: Path, gpu_layers: int) -> None:
+    def __init__(self, path: Path, gpu_layers: int, *, uses_tiles: bool = False) -> None:
         _check_magic(path)
         start()
         params = api.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
-        params.use_extra_bufts = not _is_built_for_amx()
+        params.use_extra_bufts = uses_tiles or not is_built_for_tiles()
         self.handle: Handle = api.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
             raise LoadFailed(f"llama.cpp cannot load {path}: it may be damaged, too new, or larger than free memory")
@@ -168,6 +171,11 @@ class Model:
         """The bytes of any token; of control tokens their own spelling."""
         return self._pieces[token] or self.text(token).encode()
 
+    def show(self, text: str) -> None:
+        """Have the control tokens in this text spelled like any other where they are drawn. Before anything is."""
+        for token in self.tokenize(text, add_special=False, parse_special=True):
+            self._pieces[token] = self.spelling(token)
+
     def close(self) -> None:
         """Free the weights. Nothing may use the model any more."""
         api.llama_model_free(self.handle)
@@ -188,17 +196,6 @@ class Model:
 
     def _optional(self, token: int) -> int | None:
         return token if token >= 0 else None
-
-
-def _is_built_for_amx() -> bool:
-    """Whether matrix products would go to the CPU's tile unit, which must not be.
-
-    GCC 12 and older drop most of the stores that fill the tile configuration (the intrinsic declares 8 of its 64 bytes
-    as read), so a llama.cpp that they built dies of SIGILL in the first product. A build does not tell its compiler.
-    Without the extra buffer types AVX-512 does the work; repacking of some formats is lost with them.
-    """
-    info: bytes = api.llama_print_system_info()
-    return b"AMX_INT8 = 1" in info
 
 
 def _check_magic(path: Path) -> None:
