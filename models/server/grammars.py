@@ -1,15 +1,16 @@
 """Grammars of the forms that a chat may ask for: JSON of any kind or by a schema, and calls of tools. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from models.errors import RequestError, SchemaInvalid
 from models.schema.grammar import Rules
 from models.server.offer import Function, Offer
 from models.server.request import ResponseFormat
-from models.tools.demand import Delivered, Demand
+from models.tools.demand import Delivered, Demand, Foreword
 from models.tools.format import ToolFormat
 from models.tools.grammar import ROOT, answer_rules
+from models.tools.lead import Lead, lead_of
 
 _ANY_OBJECT: Final = "object"
 _NO_ARGUMENTS: Final = '"{}"'
@@ -23,12 +24,14 @@ class Wish:
         form: of an answer that calls no tools; None or text for any words.
         offer: of tools.
         said: what there is of it.
+        foreword: what may stand before its words.
 
     """
 
     form: ResponseFormat | None
     offer: Offer | None
     said: Delivered
+    foreword: Foreword = field(default=Foreword())
 
     @property
     def is_free(self) -> bool:
@@ -41,10 +44,21 @@ class Wish:
         return self.form is not None and self.form.type != "text"
 
     @property
-    def rules(self) -> tuple[ResponseFormat | None, Offer | None, Delivered | None]:
+    def is_begun(self) -> bool:
+        """Whether its words have begun, so that those to come can be no call in plain JSON."""
+        return bool(self.said.words.strip())
+
+    @property
+    def rules(self) -> tuple[ResponseFormat | None, Offer | None, Delivered | None, bool, Foreword]:
         """What its grammar depends on."""
         is_spelled_out = self.said.calls or (self.offer is not None and self.offer.is_forced)
-        return self.form, self.offer, self.said if is_spelled_out else None
+        return self.form, self.offer, self.said if is_spelled_out else None, self.is_begun, self.foreword
+
+    def lead(self, spelling: ToolFormat) -> Lead | None:
+        """How it may begin with a call in plain JSON; None if it has to be something else."""
+        if self.offer is None or self.offer.is_forced or self.has_form or self.is_begun or self.said.calls:
+            return None
+        return lead_of(spelling, self.offer.names)
 
 
 def chat_grammar(wish: Wish, spelling: ToolFormat, *, is_loose: bool) -> str:
@@ -63,16 +77,16 @@ def chat_grammar(wish: Wish, spelling: ToolFormat, *, is_loose: bool) -> str:
     form = _form(rules, wish.form, is_loose=is_loose) if wish.form is not None and wish.has_form else None
     if wish.offer is None:
         return rules.text(form or _ANY_OBJECT)
-    demand = _demand(rules, wish.offer, wish.said, form, is_loose=is_loose)
+    demand = _demand(rules, wish, wish.offer, form, is_loose=is_loose)
     for name, alternatives in answer_rules(spelling, demand, wish.said):
         rules.define(name, *alternatives)
     return rules.text(ROOT, at="tools")
 
 
-def _demand(rules: Rules, offer: Offer, said: Delivered, instead: str | None, *, is_loose: bool) -> Demand:
-    names = list(dict.fromkeys([*offer.names, *(call.name for call in said.calls)]))
+def _demand(rules: Rules, wish: Wish, offer: Offer, instead: str | None, *, is_loose: bool) -> Demand:
+    names = list(dict.fromkeys([*offer.names, *(call.name for call in wish.said.calls)]))
     arguments = {name: _arguments(rules, offer.functions[name], is_loose=is_loose) for name in names}
-    return Demand(arguments, offer.is_forced, offer.is_single, instead)
+    return Demand(arguments, offer.is_forced, offer.is_single, instead, wish.is_begun, wish.foreword)
 
 
 def _form(rules: Rules, form: ResponseFormat, *, is_loose: bool) -> str:

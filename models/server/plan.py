@@ -2,22 +2,23 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
-from models.engine.healing import Seam
 from models.server.answer import Answer
+from models.server.channels import FINAL, RECIPIENT
 from models.server.generation import Ask
 from models.server.grammars import Wish
-from models.server.messages import Turn, plain_messages
+from models.server.marks import Thinking
+from models.server.messages import plain_messages
 from models.server.offer import Offer
 from models.server.prompt import Prompt
 from models.server.request import ChatBody, CompletionBody, prompts
 from models.server.sampling import sampling_params
 from models.server.service import Loaded
-from models.server.thinking import CUT_SHORT, Thinking, Thoughts
+from models.server.thinking import ThoughtReader
 from models.server.wire import Usage
-from models.tools.demand import Delivered, foregone
+from models.tools.demand import Delivered, Foreword, foregone
 from models.tools.format import ToolFormat
+from models.tools.lead import Lead
 from models.tools.parser import CallParser
 
 
@@ -48,6 +49,24 @@ class _Open:
     answer: Answer
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """How one answer begins.
+
+    Attributes:
+        prompt: up to where it goes on.
+        grammar: from its beginning.
+        ahead: what of it is foregone.
+        lead: how it may begin with a call in plain JSON; None if it cannot.
+
+    """
+
+    prompt: Prompt
+    grammar: str
+    ahead: str
+    lead: Lead | None
+
+
 def plan_chat(loaded: Loaded, body: ChatBody, seed: int, *, shrinks: bool) -> Plan:
     """Plan a chat.
 
@@ -62,35 +81,36 @@ def plan_chat(loaded: Loaded, body: ChatBody, seed: int, *, shrinks: bool) -> Pl
 
     """
     encode = _chat_encoder(loaded, body, shrinks=shrinks)
-    known: dict[str, tuple[Prompt, str, str]] = {}
+    known: dict[tuple[str, bool], _Begun] = {}
     opened: dict[int, _Open] = {}
     for index, said in enumerate(body.answers):
         if said is None:
             continue
-        spelled = said.spell(loaded.constraints.form)
-        if spelled not in known:
-            known[spelled] = _constrained(loaded, body, said, encode)
-        prompt, grammar, ahead = known[spelled]
-        thoughts = _thoughts(loaded.thinking, body, said)
-        opened[index] = _Open(prompt, grammar, _reader(loaded.constraints.form, body.offer, prompt, ahead, thoughts))
+        # Words may be what calls are spelled like.
+        key = said.spell(loaded.constraints.form), bool(said.calls)
+        if key not in known:
+            known[key] = _begun(loaded, body, said, encode)
+        begun = known[key]
+        thoughts = loaded.thinking.reader() if _has_thoughts(loaded.thinking, body, said) else None
+        answer = _reader(loaded.constraints.form, body.offer, said, begun, thoughts)
+        opened[index] = _Open(begun.prompt, begun.grammar, answer)
     return _plan(loaded, body, opened, seed)
 
 
-def _constrained(
-    loaded: Loaded, body: ChatBody, said: Delivered, encode: Callable[[str, str], Prompt]
-) -> tuple[Prompt, str, str]:
-    """The prompt of one answer, its grammar, and what of it is foregone."""
+def _begun(loaded: Loaded, body: ChatBody, said: Delivered, encode: Callable[[str, str], Prompt]) -> _Begun:
     constraints, offer = loaded.constraints, body.offer
     is_foregone = offer is not None and offer.is_forced and not said.calls
     ahead = foregone(constraints.form, offer.names) if offer and is_foregone else ""
     spelled = said.spell(constraints.form) + ahead
-    prompt = _behind_thoughts(loaded.thinking, body, said, encode)(spelled)
+    has_thoughts = _has_thoughts(loaded.thinking, body, said)
+    prompt = encode(spelled, "" if has_thoughts else loaded.thinking.cut)
     if body.grammar:
-        return prompt, constraints.own(body.grammar, prompt.seam.delivered), ahead
+        return _Begun(prompt, constraints.own(body.grammar, prompt.seam.delivered), ahead, None)
     # The answer may go on behind a message of the client's: that is a part of it too.
     before = prompt.seam.delivered.decode(errors="replace").removesuffix(spelled)
-    wish = Wish(body.response_format, offer, replace(said, words=before + said.words))
-    return prompt, constraints.constrain(wish, prompt.seam.delivered), ahead
+    foreword = _foreword(loaded.thinking) if has_thoughts else Foreword()
+    wish = Wish(body.response_format, offer, replace(said, words=before + said.words), foreword)
+    return _Begun(prompt, constraints.constrain(wish, prompt.seam.delivered), ahead, wish.lead(constraints.form))
 
 
 def plan_text(loaded: Loaded, body: CompletionBody, seed: int) -> Plan:
@@ -99,15 +119,14 @@ def plan_text(loaded: Loaded, body: CompletionBody, seed: int) -> Plan:
 
 
 def _chat_encoder(loaded: Loaded, body: ChatBody, *, shrinks: bool) -> Callable[[str, str], Prompt]:
-    """From words that are put before an answer, and what is delivered of it, to its prompt."""
+    """From what is delivered of an answer, and what is put before it, to its prompt."""
     encoder, messages = loaded.encoder, plain_messages(body.messages, continues=body.continues)
     tools = body.offer.tools if body.offer else None
 
-    def encode(ahead: str, said: str) -> Prompt:
-        turns = [*messages, Turn(role="assistant", content=ahead, prefix=True)] if ahead else messages
+    def encode(said: str, opening: str) -> Prompt:
         if shrinks:
-            return encoder.fitting_chat(turns, said, body.wanted_tokens, tools)
-        return encoder.chat(turns, said, tools)
+            return encoder.fitting_chat(messages, said, body.wanted_tokens, tools, opening)
+        return encoder.chat(messages, said, tools, opening)
 
     return encode
 
@@ -132,33 +151,25 @@ def _has_thoughts(thinking: Thinking, body: ChatBody, said: Delivered) -> bool:
     """Whether an answer may begin with thoughts: not where something stands at its beginning, or has to."""
     is_bound = body.grammar or Wish(body.response_format, None, said).has_form or (body.offer and body.offer.is_forced)
     is_begun = said.words or said.calls or body.has_prefix
-    return thinking is not Thinking.NEVER and not is_bound and not is_begun
+    return thinking.is_possible and not is_bound and not is_begun
 
 
-def _thoughts(thinking: Thinking, body: ChatBody, said: Delivered) -> Thoughts | None:
-    return Thoughts(is_open=thinking is Thinking.OPENED) if _has_thoughts(thinking, body, said) else None
+def _foreword(thinking: Thinking) -> Foreword:
+    """Thoughts as a grammar knows them, which reads them with the answer."""
+    if thinking.has_channels:
+        return Foreword((FINAL,), RECIPIENT)
+    return Foreword((thinking.marks.opening, thinking.marks.closing)) if thinking.marks else Foreword()
 
 
-def _behind_thoughts(
-    thinking: Thinking, body: ChatBody, said: Delivered, encode: Callable[[str, str], Prompt]
-) -> Callable[[str], Prompt]:
-    """From what is delivered to the prompt, that ends thoughts which it has opened if there can be none."""
-    if thinking is not Thinking.OPENED or _has_thoughts(thinking, body, said) or body.has_prefix:
-        return partial(encode, "")
-
-    def closing(spelled: str) -> Prompt:
-        prompt = encode(CUT_SHORT, spelled)
-        return replace(prompt, seam=Seam(prompt.seam.delivered.removeprefix(CUT_SHORT.encode()), prompt.seam.owed))
-
-    return closing
-
-
-def _reader(form: ToolFormat, offer: Offer | None, prompt: Prompt, ahead: str, thoughts: Thoughts | None) -> Answer:
+def _reader(
+    form: ToolFormat, offer: Offer | None, said: Delivered, begun: _Begun, thoughts: ThoughtReader | None
+) -> Answer:
     if offer is None:
         return Answer(thoughts=thoughts)
-    parser = CallParser(form)
-    parser.resume(prompt.seam.delivered.decode(errors="replace").removesuffix(ahead))
-    return Answer(parser, offer, ahead, thoughts)
+    parser = CallParser(form, begun.lead)
+    delivered = begun.prompt.seam.delivered.decode(errors="replace").removesuffix(begun.ahead)
+    parser.resume(delivered, has_calls=bool(said.calls))
+    return Answer(parser, offer, begun.ahead, thoughts)
 
 
 def _plan(loaded: Loaded, body: ChatBody | CompletionBody, opened: Mapping[int, _Open], seed: int) -> Plan:

@@ -7,6 +7,21 @@ from models.tools.format import Spoken, ToolFormat
 
 
 @dataclass(frozen=True, slots=True)
+class Foreword:
+    """What may stand before the words of an answer: thoughts.
+
+    Attributes:
+        marks: behind each of them the words may begin.
+        recipient: behind it the name of a function may stand, and behind that, in a head of its own, the arguments; ""
+            if the model spells no calls so.
+
+    """
+
+    marks: tuple[str, ...] = ()
+    recipient: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Demand:
     """What a request says of calls.
 
@@ -15,6 +30,8 @@ class Demand:
         is_forced: the answer is calls and nothing else.
         is_single: at most one call.
         instead: the rule of an answer without calls; None for any words.
+        is_begun: there are words already, so that those to come are no call in plain JSON.
+        foreword: what may stand before the words.
 
     """
 
@@ -22,6 +39,8 @@ class Demand:
     is_forced: bool = False
     is_single: bool = False
     instead: str | None = None
+    is_begun: bool = False
+    foreword: Foreword = field(default=Foreword())
 
 
 @dataclass(frozen=True, slots=True)

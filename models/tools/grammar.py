@@ -2,26 +2,24 @@
 
 Where calls are free to come, the words before them are ruled too, by an automaton that follows the marker of the first
 call letter by letter. It reads in one way, so a token costs llama.cpp one look (some 20 us), which is less than it
-would cost to find out from outside where a grammar has to set in.
+would cost to find out from outside where a grammar has to set in. Such a one also follows the beginning of an answer,
+which may be a call in plain JSON: see `models.tools.lead`.
 """
 
 from collections.abc import Iterator
-from typing import Final, TypeAlias
+from typing import Final
 
 from models.schema.rulebook import literal
 from models.tools.demand import Delivered, Demand
 from models.tools.format import Spoken, ToolFormat
-
-Rule: TypeAlias = tuple[str, list[list[str]]]
-"""A name, and the alternatives that it stands for: each of them terminals and names, see `models.schema.rulebook`."""
+from models.tools.plain_grammar import BEGINNING, plain_rules
+from models.tools.rule import Rule
+from models.tools.words import Words
 
 ROOT: Final = "call-answer"
 
 MOST_CALLS: Final = 16
 """In one answer. A small model that has to call may find no end."""
-
-_SPACE: Final = r"\x20\n\r\t"
-_NOTHING: Final = literal("")
 
 
 def answer_rules(form: ToolFormat, demand: Demand, said: Delivered) -> Iterator[Rule]:
@@ -42,7 +40,9 @@ def answer_rules(form: ToolFormat, demand: Demand, said: Delivered) -> Iterator[
     yield ROOT, _answer(form, demand, said)
     yield from _calls(form, demand)
     if not said.calls and not demand.is_forced and demand.instead is None:
-        yield from _words_at_first(form.marker) if form.is_leading else _words_up_to(form.marker)
+        words = Words(_markers(form, demand))
+        yield from words.rules()
+        yield from [] if demand.is_begun else _beginning(form, demand, words)
 
 
 def _answer(form: ToolFormat, demand: Demand, said: Delivered) -> list[list[str]]:
@@ -52,7 +52,9 @@ def _answer(form: ToolFormat, demand: Demand, said: Delivered) -> list[list[str]
         return [[literal(before), demand.arguments[last.name], *_more(form, demand)]]
     if demand.is_forced:
         return [[literal(said.words), "call-first"]]
-    return [["call-words-0"]] if demand.instead is None else [["call-first"], [demand.instead]]
+    if demand.instead is not None:
+        return [["call-first"], [demand.instead]]
+    return [[Words.BEGINNING if demand.is_begun else BEGINNING]]
 
 
 def _calls(form: ToolFormat, demand: Demand) -> Iterator[Rule]:
@@ -69,38 +71,17 @@ def _more(form: ToolFormat, demand: Demand) -> list[str]:
     return [*others, literal(form.tail + form.closing)]
 
 
-def _words_up_to(marker: str) -> Iterator[Rule]:
-    """Words that end where the marker does: in state i the last i letters are the beginning of it."""
-    letters = sorted(set(marker))
-    for state in range(len(marker)):
-        reached = {letter: _overlap(marker[:state] + letter, marker) for letter in letters}
-        known = [letter for letter in letters if reached[letter]]
-        ways = [[f"[{_escaped(letter)}]", _state(reached[letter], marker)] for letter in known]
-        others = "".join(map(_escaped, known))
-        yield f"call-words-{state}", [*ways, [f"[^{others}]", "call-words-0"], [_NOTHING]]
+def _markers(form: ToolFormat, demand: Demand) -> dict[str, str]:
+    """What words end with, and what follows it."""
+    own = {} if form.is_leading else {form.marker: "call-marked"}
+    if demand.is_begun:
+        return own
+    addressed = {demand.foreword.recipient: "call-addressed"} if demand.foreword.recipient else {}
+    return own | addressed | dict.fromkeys(demand.foreword.marks, BEGINNING)
 
 
-def _words_at_first(marker: str) -> Iterator[Rule]:
-    """Words that are calls if they begin with the marker, but for spaces: state i is behind i letters of it."""
-    for state, letter in enumerate(marker):
-        this, space = _escaped(letter), "" if state else _SPACE
-        before = [[f"[{space}]", "call-words-0"]] if space else []
-        yield (
-            f"call-words-{state}",
-            [[f"[{this}]", _state(state + 1, marker)], *before, [f"[^{this}{space}]", "call-any"], [_NOTHING]],
-        )
-    yield "call-any", [[r"[^\x00]*"]]
-
-
-def _state(reached: int, marker: str) -> str:
-    return "call-marked" if reached == len(marker) else f"call-words-{reached}"
-
-
-def _overlap(text: str, marker: str) -> int:
-    """How many letters at the end of a text are the beginning of the marker."""
-    sizes = range(min(len(text), len(marker)), 0, -1)
-    return next((size for size in sizes if text.endswith(marker[:size])), 0)
-
-
-def _escaped(character: str) -> str:
-    return f"\\x{ord(character):02x}"
+def _beginning(form: ToolFormat, demand: Demand, words: Words) -> Iterator[Rule]:
+    """What words may begin with that is a call."""
+    yield from plain_rules(form, demand.arguments, words, most=1 if demand.is_single else MOST_CALLS)
+    if demand.foreword.recipient:
+        yield "call-addressed", [[literal(name), r"[^{]{1,64}", rule] for name, rule in demand.arguments.items()]

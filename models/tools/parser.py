@@ -6,41 +6,18 @@
                                                                          └────closing──▶ DONE
 
 The grammar (`models.tools.grammar`) leaves one spelling, so behind the marker each state knows what comes; text that is
-something else ends the calls, and is dropped: it can only come where a seam went wrong.
+something else ends the calls, and is dropped: it can only come where a seam went wrong. Before all this
+`models.tools.plain` has its say: whether the answer begins with a call in plain JSON.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final, TypeAlias
 
+from models.tools.extent import JsonExtent
 from models.tools.format import ToolFormat
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """Text that is no call."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class CallBegun:
-    """A call; its arguments follow."""
-
-    index: int
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Arguments:
-    """More of a call's arguments, as the model spells them."""
-
-    index: int
-    text: str
-
-
-Told: TypeAlias = Words | CallBegun | Arguments
+from models.tools.lead import SPACE, Lead
+from models.tools.plain import PlainCalls
+from models.tools.told import Arguments, CallBegun, Told, Words
 
 
 class _State(Enum):
@@ -54,19 +31,18 @@ class _State(Enum):
     DONE = auto()
 
 
-_SPACE: Final = " \n\r\t"
-
-
 class CallParser:
     """One answer's parser. However the text is cut into pieces, the joined events are the same.
 
     Args:
         form: how the model spells calls.
+        lead: how an answer begins that calls in plain JSON; None if it cannot.
 
     """
 
-    def __init__(self, form: ToolFormat) -> None:
+    def __init__(self, form: ToolFormat, lead: Lead | None = None) -> None:
         self._form = form
+        self._plain = PlainCalls(lead) if lead else None
         self._state = _State.WORDS
         self._held = ""
         self._index = -1
@@ -77,21 +53,36 @@ class CallParser:
     @property
     def has_calls(self) -> bool:
         """Whether a call has begun."""
-        return self._index >= 0
+        return self._index >= 0 or (self._plain is not None and self._plain.has_calls)
 
-    def resume(self, delivered: str) -> None:
-        """Take what the client has already, and tell nothing of it."""
+    def resume(self, delivered: str, *, has_calls: bool = True) -> None:
+        """Take what the client has already, and tell nothing of it.
+
+        Args:
+            delivered: how the answer begins.
+            has_calls: what it spells may be calls: the client has not got it as words.
+
+        """
+        self._has_words = not has_calls and bool(delivered.strip())
         told = sum(len(event.text) for event in self.feed(delivered) if isinstance(event, Words))
         if self._state is _State.WORDS:
             self._known = len(delivered) - told
 
     def feed(self, text: str) -> list[Told]:
         """Take more text; returns what it makes clear. Words that may still become a call are held back."""
+        if self._plain is not None:
+            told = self._plain.feed(text)
+            if not self._plain.is_words:
+                return [*told]
+            text = self._plain.held
+            self._plain = None
         self._held += text
         return list(self._events())
 
     def flush(self) -> list[Told]:
         """The answer ends here: words that were held back are words after all."""
+        if self._plain is not None:
+            return [] if self._plain.has_calls else list(self._words(self._plain.held))
         held, self._held = self._held, ""
         return list(self._words(held)) if self._state is _State.WORDS else []
 
@@ -121,7 +112,7 @@ class CallParser:
     def _before_calls(self) -> Iterator[Told]:
         words, found, rest = self._held.partition(self._form.marker)
         if found and not self._is_too_late(words):
-            yield from self._words(words.rstrip(_SPACE))
+            yield from self._words(words.rstrip(SPACE))
             self._held = found + rest
             self._state = _State.OPENING
             return
@@ -131,14 +122,14 @@ class CallParser:
 
     def _is_too_late(self, words: str) -> bool:
         """Whether these words are more than may stand before calls."""
-        return self._form.is_leading and (self._has_words or bool(words.strip(_SPACE)))
+        return self._form.is_leading and (self._has_words or bool(words.strip(SPACE)))
 
     def _settled(self) -> int:
         """How much of what is held leads to no call in any case: all but the marker's beginning and spaces before."""
         held, marker = self._held, self._form.marker
         sizes = range(min(len(held), len(marker) - 1), 0, -1)
         begun = next((size for size in sizes if marker.startswith(held[-size:])), 0)
-        words = held[: len(held) - begun].rstrip(_SPACE)
+        words = held[: len(held) - begun].rstrip(SPACE)
         return len(held) if self._is_too_late(words) else len(words)
 
     def _words(self, text: str) -> Iterator[Told]:
@@ -193,37 +184,3 @@ class CallParser:
                 self._held, self._state = self._held[len(text) :], ends[text]
                 return
         self._state = _State.DONE
-
-
-class JsonExtent:
-    """Finds the end of a JSON object or array in a growing text."""
-
-    __slots__ = ("_depth", "_is_escaped", "_is_string", "is_complete")
-
-    def __init__(self) -> None:
-        self._depth = 0
-        self._is_string = False
-        self._is_escaped = False
-        self.is_complete = False
-
-    def feed(self, text: str) -> int:
-        """Take more text; returns how much of it belongs to the value."""
-        for place, character in enumerate(text):
-            self._take(character)
-            if self.is_complete:
-                return place + 1
-        return len(text)
-
-    def _take(self, character: str) -> None:
-        if self._is_escaped:
-            self._is_escaped = False
-        elif self._is_string:
-            self._is_escaped = character == "\\"
-            self._is_string = character != '"'
-        elif character == '"':
-            self._is_string = True
-        elif character in "{[":
-            self._depth += 1
-        elif character in "}]":
-            self._depth -= 1
-            self.is_complete = self._depth <= 0

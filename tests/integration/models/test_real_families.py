@@ -60,6 +60,14 @@ WEATHER: Final[dict[str, Any]] = {
         },
     },
 }
+STRICT: Final[dict[str, Any]] = {
+    "type": "function",
+    "function": {
+        **WEATHER["function"],
+        "strict": True,
+        "parameters": {**WEATHER["function"]["parameters"], "required": ["city", "unit"]},
+    },
+}
 BORN: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {"name": {"type": "string"}, "born": {"type": "integer"}, "city": {"type": "string"}},
@@ -156,6 +164,14 @@ async def chatted(child: Child, question: str, **fields: Any) -> Any:
     return body["choices"][0]
 
 
+async def streamed(child: Child, **body: Any) -> list[Any]:
+    """The choices of all chunks of a stream."""
+    asked = {"model": real.QWEN.name.removesuffix(".gguf"), "temperature": 0, "stream": True} | body
+    async with talking(child) as session, session.post("/v1/chat/completions", json=asked) as answer:
+        lines = (await answer.text()).split("\n\n")
+    return [json.loads(line.removeprefix("data: "))["choices"][0] for line in lines if line.startswith("data: {")]
+
+
 async def test_question_is_answered(qwen: Child) -> None:
     choice = await chatted(qwen, "What is the capital of Japan? Answer with the city only.", max_tokens=8)
     assert (choice["message"]["content"], choice["finish_reason"]) == ("Tokyo", "stop")
@@ -166,6 +182,34 @@ async def test_call_that_is_demanded_fits_the_question(qwen: Child) -> None:
     (call,) = choice["message"]["tool_calls"]
     assert call["function"]["name"] == "get_weather"
     assert json.loads(call["function"]["arguments"])["city"] == "Oslo"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"tools": [WEATHER]}, {"tools": [STRICT]}, {"functions": [WEATHER["function"]]}],
+    ids=["free", "strict", "older shape"],
+)
+async def test_call_that_the_model_writes_in_plain_json_is_one(qwen: Child, fields: dict[str, Any]) -> None:
+    choice = await chatted(qwen, "What is the weather in Oslo?", **fields)
+    message = choice["message"]
+    call = message["tool_calls"][0]["function"] if "tools" in fields else message["function_call"]
+    assert (call["name"], json.loads(call["arguments"])["city"], message["content"]) == ("get_weather", "Oslo", None)
+    assert choice["finish_reason"] == ("tool_calls" if "tools" in fields else "function_call")
+
+
+async def test_call_in_plain_json_is_streamed_as_one(qwen: Child) -> None:
+    body = {"messages": [{"role": "user", "content": "What is the weather in Oslo?"}], "tools": [WEATHER]}
+    chunks = await streamed(qwen, **body)
+    calls = [call for chunk in chunks for call in chunk["delta"].get("tool_calls", [])]
+    assert calls[0]["function"]["name"] == "get_weather"
+    assert json.loads("".join(call["function"]["arguments"] for call in calls))["city"] == "Oslo"
+    assert "".join(chunk["delta"].get("content", "") for chunk in chunks) == ""
+
+
+async def test_json_that_was_asked_for_beside_tools_stays_an_answer(qwen: Child) -> None:
+    question = "Write a JSON object of a person with name and age. Only JSON."
+    choice = await chatted(qwen, question, tools=[WEATHER], max_tokens=80)
+    assert ('"name"' in choice["message"]["content"], choice["finish_reason"]) == (True, "stop")
 
 
 async def test_schema_is_filled_with_what_was_said(qwen: Child) -> None:

@@ -1,6 +1,7 @@
 """Words and calls are told apart in the same way, however an answer is cut and whatever it says."""
 
 import json
+import re
 from itertools import pairwise
 
 from hypothesis import given
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from models.server.thinking import Spoken as Saying
 from models.server.thinking import Thoughts
 from models.tools.format import FORMATS, Spoken, ToolFormat
-from models.tools.parser import Arguments, CallBegun, CallParser, Told, Words
+from models.tools.lead import lead_of
+from models.tools.parser import CallParser
+from models.tools.told import Arguments, CallBegun, Told, Words
 
 FORMS = st.sampled_from(list(FORMATS.values()))
 TRICKY = st.lists(
@@ -79,3 +82,50 @@ def test_thoughts_are_the_same_however_they_are_cut(text: str, is_open: bool, cu
         return said, "".join(one.text for one in found if not isinstance(one, Saying))
 
     assert parted(pieces(text, cuts)) == parted([text])
+
+
+NAMES = ("f", "fun", "g")
+CALLING = re.compile(
+    r'\s*(```\s*(json\s*)?)?(\[\s*)?\{\s*"name"\s*:\s*"(f|fun|g)"\s*,\s*"(arguments|parameters)"\s*:\s*\{', re.ASCII
+)
+NEARLY = st.lists(
+    st.sampled_from(
+        [
+            *(" ", "\n", "```", "json", "[", "{", "}", '"name"', ":", '"', '"f"', '"fun"', '"x"', ",", "{}"),
+            *('"arguments"', '"parameters"', '{"name": "f', '", "arguments": ', '", "parameters": {'),
+        ]
+    )
+    | st.text(max_size=3),
+    max_size=14,
+).map("".join)
+
+
+def plainly(parts: list[str]) -> tuple[str, list[tuple[str, str]]]:
+    parser = CallParser(FORMATS["hermes"], lead_of(FORMATS["hermes"], NAMES))
+    return summed([event for part in parts for event in parser.feed(part)] + parser.flush())
+
+
+@given(NEARLY, st.lists(st.integers(0, 200), max_size=8))
+def test_answer_is_words_to_the_last_letter_unless_it_begins_with_a_call(text: str, cuts: list[int]) -> None:
+    words, calls = plainly(pieces(text, cuts))
+    if CALLING.match(text):
+        assert (words, calls[:1] != []) == ("", True)
+    else:
+        assert (words, calls) == (text, [])
+
+
+@given(
+    CALLS,
+    st.sampled_from([None, 0, 2]),
+    st.sampled_from(["{}", "[{}]", "```json\n{}\n```"]),
+    st.lists(st.integers(0, 200)),
+)
+def test_every_call_in_plain_json_is_read(calls: list[Spoken], indent: int | None, form: str, cuts: list[int]) -> None:
+    named = [Spoken(NAMES[place], call.arguments) for place, call in enumerate(calls)]
+    rows = [{"name": call.name, "arguments": json.loads(call.arguments)} for call in named]
+    text = form.replace("{}", ",\n".join(json.dumps(row, indent=indent) for row in rows))
+    words, read = plainly(pieces(text, cuts))
+    assert words == ""
+    assert [(name, json.loads(arguments)) for name, arguments in read] == [
+        (call.name, json.loads(call.arguments)) for call in named
+    ]

@@ -4,7 +4,8 @@ import pytest
 
 from models.tools.demand import Delivered
 from models.tools.format import FORMATS, Spoken, ToolFormat
-from models.tools.parser import Arguments, CallBegun, CallParser, Told, Words
+from models.tools.parser import CallParser
+from models.tools.told import Arguments, CallBegun, Told, Words
 
 CALLS: Final = (Spoken("look_up", '{"q": "a \\"}\\" b", "n": [1, {"x": 2}]}'), Spoken("now", "{}"))
 
