@@ -11,6 +11,7 @@ in its versions 2 and 3, little-endian:
 import io
 import math
 import struct
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -146,6 +147,14 @@ class Header:
     def weights_bytes(self) -> int:
         """What the numbers of all tensors take."""
         return sum(tensor.size_bytes for tensor in self.tensors)
+
+    @property
+    def format_bytes(self) -> Counter[str]:
+        """What the numbers of each format take."""
+        sizes: Counter[str] = Counter()
+        for tensor in self.tensors:
+            sizes[tensor.format] += tensor.size_bytes
+        return sizes
 
 
 def read_header(file: BinaryIO) -> Header:

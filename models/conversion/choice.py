@@ -6,7 +6,6 @@ sequences takes up to twice as long. Q8_0 can express what each of them says to 
 largest number, so that nothing visible is lost; it takes 8.5 bits for each number where they take 5 to 6.
 """
 
-from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -55,7 +54,7 @@ def decide(header: Header, folder: str, *, memory_bytes: int, disk_bytes: int) -
         disk_bytes: what is free in `folder`.
 
     """
-    sizes = _sizes(header)
+    sizes = header.format_bytes
     total = sum(sizes.values())
     slow = sum(size for form, size in sizes.items() if form in SLOW_FORMATS)
     what = f"mostly {max(sizes, key=lambda form: sizes[form])}" if sizes else "no weights"
@@ -82,13 +81,6 @@ def converted_bytes(header: Header) -> int:
     matrices = sum(tensor.elements for tensor in header.tensors if tensor.dimensions > 1)
     vectors = sum(tensor.size_bytes for tensor in header.tensors if tensor.dimensions == 1)
     return header.head_bytes + vectors + -(-matrices // _BLOCK_ELEMENTS) * _BLOCK_BYTES
-
-
-def _sizes(header: Header) -> Counter[str]:
-    sizes: Counter[str] = Counter()
-    for tensor in header.tensors:
-        sizes[tensor.format] += tensor.size_bytes
-    return sizes
 
 
 def _mb(size: int) -> str:

@@ -6,8 +6,9 @@ from typing import TypeAlias
 
 from models.engine.event import Ended, Finish, Piece, TokenScore
 from models.server.offer import Offer
-from models.server.thinking import Spoken, Thought, Thoughts
-from models.tools.parser import Arguments, CallBegun, CallParser, Told, Words
+from models.server.thinking import Spoken, Thought, ThoughtReader
+from models.tools.parser import CallParser
+from models.tools.told import Arguments, CallBegun, Told, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,12 @@ class Reasoned:
     text: str
 
 
-Part: TypeAlias = Said | Reasoned | CallBegun | Arguments
+@dataclass(frozen=True, slots=True)
+class Recast:
+    """All that was told as thoughts is told again, as what it turned out to be."""
+
+
+Part: TypeAlias = Said | Reasoned | Recast | CallBegun | Arguments
 
 
 class Answer:
@@ -44,7 +50,7 @@ class Answer:
         parser: CallParser | None = None,
         offer: Offer | None = None,
         ahead: str = "",
-        thoughts: Thoughts | None = None,
+        thoughts: ThoughtReader | None = None,
     ) -> None:
         self._parser = parser
         self._offer = offer
@@ -52,6 +58,7 @@ class Answer:
         self._thoughts = thoughts
         self._tokens: tuple[TokenScore, ...] = ()
         self._thought_tokens = 0
+        self._is_recast = False
 
     def begin(self) -> list[Part]:
         """What is known before anything is generated."""
@@ -67,9 +74,17 @@ class Answer:
             self._thought_tokens = piece.drawn
         return parts
 
-    def end(self) -> list[Part]:
-        """What was held back."""
+    def end(self, finish: Finish) -> list[Part]:
+        """What was held back.
+
+        Thoughts that have no end are the answer, unless its limit cut them: models that skip thinking answer at once
+        where their prompt has opened the thoughts, and a client that looks for words would find nothing.
+        """
+        unclosed = self._thoughts.unclosed if self._thoughts and finish is Finish.STOP else ""
         parts = list(self._parts(self._thoughts.flush())) if self._thoughts else []
+        if unclosed:
+            self._is_recast = True
+            parts += [Recast(), *self._words(unclosed)]
         return parts + [self._part(told) for told in self._parser.flush()] if self._parser else parts
 
     def thought_tokens(self, ended: Ended) -> int:
@@ -77,6 +92,8 @@ class Answer:
 
         A token that ends the thoughts and begins the words is one of the words.
         """
+        if self._is_recast:
+            return 0
         is_thinking = self._thoughts is not None and self._thoughts.is_thinking
         return ended.completion_tokens if is_thinking else self._thought_tokens
 

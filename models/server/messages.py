@@ -56,6 +56,7 @@ class Message(Struct, frozen=True):
         tool_call_id: whose result this is.
         function_call: what `tool_calls` was called before.
         refusal: what an assistant said instead of a content.
+        reasoning_content: what an assistant thought before it spoke or called.
         prefix: the answer goes on behind this last message of the assistant's.
 
     """
@@ -67,6 +68,7 @@ class Message(Struct, frozen=True):
     tool_call_id: str | None = None
     function_call: CalledFunction | None = None
     refusal: str | None = None
+    reasoning_content: str | None = None
     prefix: bool | None = None
 
 
@@ -95,6 +97,8 @@ class Turn(TypedDict):
     """A message in the form that templates know.
 
     `role` is system, user, assistant or tool. `tool_calls` is not there rather than empty: templates ask for that.
+    `reasoning_content` is an assistant's; templates print it where their model was trained to see its thoughts again,
+    mostly between calls of tools, and leave it out elsewhere.
     `prefix` is on the last turn only, if the answer is to go on behind it; no template sees it.
     """
 
@@ -103,6 +107,7 @@ class Turn(TypedDict):
     name: NotRequired[str]
     tool_calls: NotRequired[list[TurnCall]]
     tool_call_id: NotRequired[str]
+    reasoning_content: NotRequired[str]
     prefix: NotRequired[Literal[True]]
 
 
@@ -137,7 +142,7 @@ def plain_messages(messages: list[Message], *, continues: bool = False) -> list[
 def text_of(turn: Turn) -> str:
     """All that a turn says, about as long as a template prints it."""
     calls = turn.get("tool_calls")
-    return turn["content"] + (_encode(calls) if calls else "")
+    return turn.get("reasoning_content", "") + turn["content"] + (_encode(calls) if calls else "")
 
 
 def text_of_tools(tools: Sequence[Tool] | None) -> str:
@@ -157,6 +162,8 @@ def _turn(message: Message, where: str) -> Turn:
         turn["tool_calls"] = calls
     if message.tool_call_id:
         turn["tool_call_id"] = message.tool_call_id
+    if message.reasoning_content and message.role == "assistant":
+        turn["reasoning_content"] = message.reasoning_content
     return turn
 
 

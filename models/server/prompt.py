@@ -9,6 +9,7 @@ from models.engine.prefix import common_prefix
 from models.errors import RequestError
 from models.server.literal import LiteralMarks
 from models.server.messages import Tool, Turn, text_of, text_of_tools
+from models.server.repair import without_thoughts
 from models.server.shrink import shrunk
 from models.server.template import ChatTemplate
 from models.server.trial import ToolFormatName
@@ -95,13 +96,20 @@ class PromptEncoder:
         """How the model spells calls of tools."""
         return self._template.tool_format
 
-    def chat(self, messages: list[Turn], delivered: str = "", tools: Sequence[Tool] | None = None) -> Prompt:
+    def chat(
+        self,
+        messages: list[Turn],
+        delivered: str = "",
+        tools: Sequence[Tool] | None = None,
+        opening: str = "",
+    ) -> Prompt:
         """A conversation, up to where the answer begins, or up to where it broke off.
 
         Args:
             messages: the turns; the answer goes on behind the last one if that is a prefix.
             delivered: what the client has of the answer, without that prefix.
             tools: that the model may call, or knows to have been called.
+            opening: what stands before the answer beyond what the template prints. Ours: control tokens are made of it.
 
         Raises:
             RequestError: too long, or refused by the template.
@@ -113,7 +121,7 @@ class PromptEncoder:
             raise self._too_long(f"at least {len(messages)}", "messages")
         prefix = messages[-1]["content"] if messages and "prefix" in messages[-1] else None
         turns = [self._protected(turn) for turn in (messages if prefix is None else messages[:-1])]
-        rendered = self._template.render(turns, tools=[self._marks.protect_all(tool) for tool in tools or ()])
+        rendered = self._template.render(turns, tools=[self._marks.protect_all(tool) for tool in tools or ()]) + opening
         tokens: list[int] = []
         for span in self._marks.split(rendered):
             tokens += self._vocabulary.tokenize(span.text, add_special=False, parse_special=not span.is_literal)
@@ -125,6 +133,7 @@ class PromptEncoder:
         delivered: str,
         answer_tokens: int | None,
         tools: Sequence[Tool] | None = None,
+        opening: str = "",
     ) -> Prompt:
         """The same, and what is too long is shortened: there will be room for the answer, or for a part of it.
 
@@ -136,22 +145,22 @@ class PromptEncoder:
         """
         most_for_answer = self._context_tokens // _ANSWER_SHARE
         room = self._context_tokens - min(answer_tokens or most_for_answer, most_for_answer)
-        if (prompt := self._chat_within(room, messages, delivered, tools)) is not None:
+        if (prompt := self._chat_within(room, messages, delivered, tools, opening)) is not None:
             return prompt
         wanted = room - self._count(delivered) - self._count(text_of_tools(tools))
         for _ in range(_SHRINKINGS):
-            messages = shrunk(messages, wanted, self._count)
-            if (prompt := self._chat_within(room, messages, delivered, tools)) is not None:
+            messages = shrunk(without_thoughts(messages), wanted, self._count)
+            if (prompt := self._chat_within(room, messages, delivered, tools, opening)) is not None:
                 return replace(prompt, is_shrunk=True)
             wanted -= wanted // _SHRINKINGS
-        return replace(self.chat(messages, delivered, tools), is_shrunk=True)
+        return replace(self.chat(messages, delivered, tools, opening), is_shrunk=True)
 
     def _chat_within(
-        self, room: int, messages: list[Turn], delivered: str, tools: Sequence[Tool] | None
+        self, room: int, messages: list[Turn], delivered: str, tools: Sequence[Tool] | None, opening: str
     ) -> Prompt | None:
         """The prompt, None if it is too long. Raises RequestError for other reasons."""
         try:
-            prompt = self.chat(messages, delivered, tools)
+            prompt = self.chat(messages, delivered, tools, opening)
         except RequestError as error:
             if error.code != _TOO_LONG:
                 raise

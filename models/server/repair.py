@@ -67,6 +67,11 @@ def needed(is_told: Callable[[Turns, Turns], bool]) -> tuple[Repair, ...]:
     return chosen
 
 
+def without_thoughts(turns: Turns) -> Turns:
+    """Leave out what an assistant thought."""
+    return [_without_thoughts(turn) for turn in turns]
+
+
 def without_empty(turns: Turns) -> Turns:
     """Leave out what says nothing, but for the last turn."""
     return [turn for turn in turns[:-1] if _says_something(turn)] + turns[-1:]
@@ -145,6 +150,12 @@ def one_call_each(turns: Turns) -> Turns:
     return told
 
 
+def _without_thoughts(turn: Turn) -> Turn:
+    bare = turn.copy()
+    bare.pop("reasoning_content", None)
+    return bare
+
+
 def _says_something(turn: Turn) -> bool:
     return bool(turn["content"].strip()) or turn["role"] == "tool" or "tool_calls" in turn
 
@@ -201,13 +212,17 @@ def _words_and_calls(turn: Turn) -> Iterator[Turn]:
     if "tool_calls" not in turn or not turn["content"]:
         yield turn
         return
-    yield {"role": turn["role"], "content": turn["content"]}
-    yield {**turn, "content": ""}
+    said: Turn = {"role": turn["role"], "content": turn["content"]}
+    if "reasoning_content" in turn:
+        said["reasoning_content"] = turn["reasoning_content"]
+    yield said
+    yield {**_without_thoughts(turn), "content": ""}
 
 
 def _single_calls(turn: Turn) -> Iterator[Turn]:
     for number, call in enumerate(turn["tool_calls"]):
-        yield {**turn, "content": "" if number else turn["content"], "tool_calls": [call]}
+        first = {**_without_thoughts(turn), "content": ""} if number else turn
+        yield {**first, "tool_calls": [call]}
 
 
 def _place_of_result(told: Turns, result: Turn) -> int:
@@ -232,6 +247,10 @@ def _call(content: str, *ids: str) -> Turn:
         for i, call_id in enumerate(ids)
     ]
     return {"role": "assistant", "content": content, "tool_calls": calls}
+
+
+def _thinking(turn: Turn) -> Turn:
+    return {**turn, "reasoning_content": "zqthought"}
 
 
 def _result(content: str, call_id: str, number: int = 0) -> Turn:
@@ -263,6 +282,11 @@ REPAIRS: Final = (
     Repair(short_ids, ([_ASK, _call("", _LONG_ID), _result("zqresult", _LONG_ID), *_END],)),
     Repair(text_arguments, (CALLED,)),
     Repair(named, ([_say("user", "zqask", "zqann"), _ANSWER, _say("user", "zqmore", "zqbob")],)),
+    Repair(
+        without_thoughts,
+        ([_ASK, _thinking(_call("zqwords", _ID)), _result("zqresult", _ID), *_END],),
+        is_structural=True,
+    ),
     Repair(without_empty, ([_ASK, _say("assistant", ""), _MORE], [_say("system", ""), _ASK]), is_structural=True),
     Repair(one_system, ([_SYSTEM, _say("system", "zqrule"), _ASK],), is_structural=True),
     Repair(system_first, ([_SYSTEM, _ASK, _ANSWER, _say("system", "zqrule"), _MORE],), is_structural=True),

@@ -97,7 +97,7 @@ class Reply:
             case Piece():
                 return self._parts(index, answer.take(event))
             case Ended(finish):
-                return self._parts(index, answer.end()) + self.form.finish(index, answer.reason(finish))
+                return self._parts(index, answer.end(finish)) + self.form.finish(index, answer.reason(finish))
             case _:
                 return b""
 
@@ -112,7 +112,7 @@ class Reply:
             case Piece():
                 parts = answer.take(event)
             case Ended(finish):
-                parts, choice.finish_reason = answer.end(), answer.reason(finish)
+                parts, choice.finish_reason = answer.end(finish), answer.reason(finish)
             case _:
                 parts = []
         for part in parts:

@@ -9,9 +9,9 @@ from models.engine.snapshot import Snapshot
 from models.errors import NotReady, RequestError
 from models.server.constraint import Constraints
 from models.server.embeddings import Embedder
+from models.server.marks import NEVER, Thinking
 from models.server.prompt import PromptEncoder
 from models.server.sampling import SamplingDefaults
-from models.server.thinking import Thinking
 
 
 class Phase(StrEnum):
@@ -51,7 +51,7 @@ class Loaded:
     context_tokens: int
     vocabulary_size: int
     constraints: Constraints
-    thinking: Thinking = Thinking.NEVER
+    thinking: Thinking = NEVER
     calls_token: int | None = None
 
 

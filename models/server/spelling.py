@@ -54,9 +54,9 @@ def _with_calls_told(turn: Turn) -> Turn:
     if "tool_calls" not in turn:
         return turn
     calls = _FORM.spell([_spoken(call) for call in turn["tool_calls"]], is_open=False)
-    said: Turn = {"role": turn["role"], "content": f"{turn['content']}\n{calls}" if turn["content"] else calls}
-    if "name" in turn:
-        said["name"] = turn["name"]
+    said = turn.copy()
+    del said["tool_calls"]
+    said["content"] = f"{turn['content']}\n{calls}" if turn["content"] else calls
     return said
 
 

@@ -1,36 +1,35 @@
-"""Models that think before they answer: their thoughts stand between `<think>` and `</think>`, at the beginning. Pure.
+"""Thoughts that stand at the beginning of an answer, between two marks such as `<think>` and `</think>`. Pure.
 
-Clients get them apart, as `reasoning_content`: DeepSeek's name, which vLLM, SGLang and llama-server use too.
+Clients get them apart, as `reasoning_content`: DeepSeek's name, which vLLM, SGLang and llama-server use too. Which
+marks a model has is the matter of `models.server.marks`.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import Final, Protocol
 
-_OPENING: Final = "<think>"
-_CLOSING: Final = "</think>"
 _SPACE: Final = " \n\r\t"
 
-CUT_SHORT: Final = f"\n{_CLOSING}\n\n"
-"""Ends thoughts before they begin: where the prompt has opened them, and the answer leaves no room for any."""
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What thoughts stand between.
+
+    Attributes:
+        opening: is where they begin.
+        closing: is where they end.
+        cut: ends thoughts before they begin: where the prompt has opened them, and the answer leaves no room for any.
+
+    """
+
+    opening: str
+    closing: str
+    cut: str
 
 
-class Thinking(Enum):
-    """How a model thinks."""
-
-    NEVER = auto()
-    ITSELF = auto()
-    """It may begin to, by itself."""
-    OPENED = auto()
-    """The prompt ends where the thoughts begin."""
-
-
-def thinking_of(template: str | None, prompt: str) -> Thinking:
-    """See how a model thinks from its chat template and a prompt made with it."""
-    if prompt.rstrip().endswith(_OPENING):
-        return Thinking.OPENED
-    return Thinking.ITSELF if template and _OPENING in template else Thinking.NEVER
+THINK: Final = Marks("<think>", "</think>", "\n</think>\n\n")
+"""DeepSeek's, Qwen's, and those of most who came later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,24 @@ class Spoken:
     text: str
 
 
+class ThoughtReader(Protocol):
+    """Parts an answer's thoughts from its words. However it is cut into pieces, the joined parts are the same."""
+
+    @property
+    def is_thinking(self) -> bool:
+        """Whether the text ends in thoughts, or in what parts them from the words."""
+
+    @property
+    def unclosed(self) -> str:
+        """All that was thought, if nothing but thoughts has come, and they have no end; else ""."""
+
+    def feed(self, text: str) -> list[Thought | Spoken]:
+        """Take more text; returns what it makes clear."""
+
+    def flush(self) -> list[Thought | Spoken]:
+        """The answer ends here: what was held back is what it looks like."""
+
+
 class _State(Enum):
     BEFORE = auto()
     INSIDE = auto()
@@ -55,22 +72,29 @@ class _State(Enum):
 
 
 class Thoughts:
-    """Parts an answer's thoughts from its words. However it is cut into pieces, the joined parts are the same.
+    """A `ThoughtReader` for thoughts between marks.
 
     Args:
+        marks: of the model.
         is_open: the thoughts have begun before the answer does.
 
     """
 
-    def __init__(self, *, is_open: bool) -> None:
+    def __init__(self, marks: Marks = THINK, *, is_open: bool) -> None:
+        self._marks = marks
         self._state = _State.INSIDE if is_open else _State.BEFORE
-        self._is_first = True
+        self._thought = ""
         self._held = ""
 
     @property
     def is_thinking(self) -> bool:
         """Whether the text ends in thoughts, or in what parts them from the words."""
         return self._state in {_State.INSIDE, _State.BEHIND}
+
+    @property
+    def unclosed(self) -> str:
+        """All that was thought, if the thoughts have no end; else ""."""
+        return self._thought + self._held if self._state is _State.INSIDE else ""
 
     def feed(self, text: str) -> list[Thought | Spoken]:
         """Take more text; returns what it makes clear."""
@@ -82,7 +106,7 @@ class Thoughts:
         held, self._held = self._held, ""
         if not held or self._state is _State.BEHIND:
             return []
-        return [Thought(held) if self._state is _State.INSIDE else Spoken(held)]
+        return [self._thinks(held) if self._state is _State.INSIDE else Spoken(held)]
 
     def _parts(self) -> Iterator[Thought | Spoken]:
         if self._state is _State.BEFORE:
@@ -97,29 +121,32 @@ class Thoughts:
             yield Spoken(held)
 
     def _begin(self) -> None:
-        held = self._held.lstrip(_SPACE)
-        if held.startswith(_OPENING):
-            self._held, self._state = held.removeprefix(_OPENING), _State.INSIDE
-        elif not _OPENING.startswith(held):
+        held, opening = self._held.lstrip(_SPACE), self._marks.opening
+        if held.startswith(opening):
+            self._held, self._state = held.removeprefix(opening), _State.INSIDE
+        elif not opening.startswith(held):
             self._state = _State.SAYING
 
     def _inside(self) -> Iterator[Thought | Spoken]:
-        if self._is_first:
+        if not self._thought:
             self._held = self._held.lstrip(_SPACE)
-        thought, closing, rest = self._held.partition(_CLOSING)
+        thought, closing, rest = self._held.partition(self._marks.closing)
         if closing:
             self._held, self._state = rest, _State.BEHIND
             thought = thought.rstrip(_SPACE)
         else:
-            settled = _settled(thought)
-            thought, self._held = thought[:settled], thought[settled:]
+            size = settled(thought, self._marks.closing)
+            thought, self._held = thought[:size], thought[size:]
         if thought:
-            self._is_first = False
-            yield Thought(thought)
+            yield self._thinks(thought)
+
+    def _thinks(self, text: str) -> Thought:
+        self._thought += text
+        return Thought(text)
 
 
-def _settled(thought: str) -> int:
-    """How much of a text is no beginning of the end: neither a part of the closing nor spaces before it."""
-    sizes = range(min(len(thought), len(_CLOSING) - 1), 0, -1)
-    begun = next((size for size in sizes if thought.endswith(_CLOSING[:size])), 0)
-    return len(thought[: len(thought) - begun].rstrip(_SPACE))
+def settled(text: str, closing: str) -> int:
+    """How much of a text is no beginning of its end: neither a part of the closing nor spaces before it."""
+    sizes = range(min(len(text), len(closing) - 1), 0, -1)
+    begun = next((size for size in sizes if text.endswith(closing[:size])), 0)
+    return len(text[: len(text) - begun].rstrip(_SPACE))

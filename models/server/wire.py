@@ -9,9 +9,9 @@ import msgspec
 
 from models.engine.event import TokenScore
 from models.errors import EngineError, ModelsError, NotReady, Overloaded, RequestError
-from models.server.answer import Part, Reasoned, Said
+from models.server.answer import Part, Reasoned, Recast, Said
 from models.server.scores import chat_logprobs, spelled, text_logprobs
-from models.tools.parser import Arguments, CallBegun
+from models.tools.told import Arguments, CallBegun
 
 DONE: Final = b"data: [DONE]\n\n"
 
@@ -87,6 +87,8 @@ class Choice:
                 self.tokens += tokens
             case Reasoned(text):
                 self.reasoning += text
+            case Recast():
+                self.reasoning = ""
             case CallBegun(index, name):
                 self.calls[index] = Call(name)
             case Arguments(index, text):
@@ -158,6 +160,8 @@ class ChatForm:
         match part:
             case Reasoned(text):
                 return self._chunk(index, {"reasoning_content": text}, None)
+            case Recast():
+                return b""
             case Said(text, tokens):
                 return self._chunk(index, {"content": text}, None, chat_logprobs(tokens) if tokens else None)
             case CallBegun(call, name):

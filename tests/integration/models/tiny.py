@@ -75,7 +75,7 @@ def write(kind: Kind, path: Path, seed: int = 7, extra: Mapping[str, Value] | No
     }[kind]
     values: dict[str, Value] = {"general.architecture": kind.value, "general.name": f"tiny {kind.value}"}
     values |= {f"{kind.value}.{key}": value for key, value in (_shape_fields(blocks) | fields).items()}
-    tensors = dict(make.ends(len(_pieces()), "token_embd_norm" if kind is Kind.HYBRID else "output_norm"))
+    tensors = dict(make.ends(len(pieces()), "token_embd_norm" if kind is Kind.HYBRID else "output_norm"))
     for block in range(blocks):
         tensors |= {f"blk.{block}.{name}": tensor for name, tensor in layer(block)}
     path.write_bytes(gguf(values | _vocabulary() | dict(extra or {}), tensors))
@@ -193,20 +193,21 @@ def _state_fields() -> dict[str, Value]:
 
 def _vocabulary() -> dict[str, Value]:
     """All bytes, a few words, and control tokens."""
-    pieces = _pieces()
+    spellings = pieces()
     return {
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "default",
-        "tokenizer.ggml.tokens": pieces,
-        "tokenizer.ggml.token_type": [_CONTROL if piece in _CONTROLS else _NORMAL for piece in pieces],
+        "tokenizer.ggml.tokens": spellings,
+        "tokenizer.ggml.token_type": [_CONTROL if piece in _CONTROLS else _NORMAL for piece in spellings],
         "tokenizer.ggml.merges": _MERGES,
-        "tokenizer.ggml.bos_token_id": pieces.index(BEGIN),
-        "tokenizer.ggml.eos_token_id": pieces.index(END),
+        "tokenizer.ggml.bos_token_id": spellings.index(BEGIN),
+        "tokenizer.ggml.eos_token_id": spellings.index(END),
         "tokenizer.ggml.add_bos_token": True,
     }
 
 
-def _pieces() -> list[str]:
+def pieces() -> list[str]:
+    """The spelling of each token; the last ones are control tokens."""
     return [*_byte_spellings(), *(merge.replace(" ", "") for merge in _MERGES), *_CONTROLS]
 
 

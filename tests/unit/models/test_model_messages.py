@@ -56,6 +56,17 @@ def test_refusal_is_what_the_assistant_said() -> None:
     assert plain({"role": "assistant", "content": None, "refusal": "no"})[0]["content"] == "no"
 
 
+def test_thoughts_of_the_assistant_come_along() -> None:
+    turns = plain({"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": [call("1")]})
+    assert (turns[0]["reasoning_content"], turns[0]["content"]) == ("hm", "")
+    assert text_of(turns[0]).startswith("hm")
+
+
+@pytest.mark.parametrize(("role", "thought"), [("user", "hm"), ("tool", "hm"), ("assistant", ""), ("assistant", None)])
+def test_nobody_else_and_nothing_is_no_thought(role: str, thought: str | None) -> None:
+    assert "reasoning_content" not in plain({"role": role, "content": "x", "reasoning_content": thought})[0]
+
+
 def test_arguments_of_a_call_are_values() -> None:
     [turn] = plain(calling(call("1", arguments='{"a": [1, "\u00e9"]}')))
     assert turn["tool_calls"][0]["function"] == {"name": "f", "arguments": {"a": [1, "é"]}}

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -5,9 +6,11 @@ import pytest
 from models.catalog.catalog import CATALOG, DEFAULT_MODEL
 from models.catalog.entry import HubSource, PathSource, Shape, WheelSource
 from models.catalog.locate import catalogue, locate, resolve
-from models.catalog.own import parse_own
+from models.catalog.own import FILE, parse_own
 from models.catalog.receipt import Receipt, receipt_path
+from models.cli import render_table
 from models.errors import CatalogInvalid, ModelAbsent
+from tests.unit.models.gguf_file import gguf_file
 
 HERE = Path("/models/catalog.yaml")
 SHA256 = "0123456789abcdef" * 4
@@ -167,6 +170,31 @@ def test_file_counts_as_present_if_its_receipt_is_about_it(
         ),
     )
     assert resolve("mine", tmp_path).is_present is is_present
+
+
+def own(folder: Path, fields: str = "") -> list[str]:
+    """What the table says of a file of one's own: its size, format and context."""
+    (folder / FILE).write_text(entry(f"path: mine.gguf{fields}"))
+    [row] = [line for line in render_table(folder).splitlines() if line.startswith("mine ")]
+    return re.split("  +", row)[1:4]
+
+
+def test_table_says_of_an_own_file_what_the_file_says(tmp_path: Path) -> None:
+    values = {"general.architecture": "llama", "llama.context_length": 4096}
+    tensors = [("Q4_K", (256, 8192)), ("F32", (256,))]
+    (tmp_path / "mine.gguf").write_bytes(gguf_file(values, tensors))
+    assert own(tmp_path) == ["1 MB", "Q4_K", "4096"]
+    assert own(tmp_path, ", context_tokens: 512, about_bytes: 7000000") == ["7 MB", "Q4_K", "512"]
+
+
+@pytest.mark.parametrize("content", [b"", b"GGUF", gguf_file({}, [])])
+def test_of_an_own_file_that_says_nothing_the_size_is_known(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "mine.gguf").write_bytes(content)
+    assert own(tmp_path) == ["0 MB", "?", "?"]
+
+
+def test_table_knows_nothing_of_an_own_file_that_is_not_here(tmp_path: Path) -> None:
+    assert own(tmp_path) == ["?", "?", "?"]
 
 
 def test_file_that_was_put_there_by_hand_is_taken_for_what_its_name_says(tmp_path: Path) -> None:

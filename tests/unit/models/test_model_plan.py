@@ -4,19 +4,21 @@ from typing import Any, cast
 
 import pytest
 
-from models.engine.event import Piece
+from models.engine.event import Finish, Piece
 from models.engine.healing import Seam
 from models.server.answer import Reasoned, Said
+from models.server.channels import FINAL
 from models.server.constraint import Constraints
+from models.server.marks import NEVER, Thinking
 from models.server.plan import Plan, plan_chat, plan_text
 from models.server.prompt import Prompt
 from models.server.request import decode_chat, decode_completion
 from models.server.sampling import SamplingDefaults
 from models.server.service import Loaded
-from models.server.thinking import CUT_SHORT, Thinking
+from models.server.thinking import THINK
 from models.server.wire import Usage
 from models.tools.format import FORMATS
-from models.tools.parser import Arguments, CallBegun
+from models.tools.told import Arguments, CallBegun
 
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{"}}
@@ -29,15 +31,19 @@ class Encoder:
 
     encoded: list[str] = field(default_factory=list)
     tools: list[Any] = field(default_factory=list)
+    openings: list[str] = field(default_factory=list)
 
-    def chat(self, messages: Any, delivered: str, tools: Any) -> Prompt:
+    def chat(self, messages: Any, delivered: str, tools: Any, opening: str) -> Prompt:
         self.tools.append(tools)
+        self.openings.append(opening)
         ahead = messages[-1]["content"] if "prefix" in messages[-1] else ""
         prompt = self.text("", ahead + delivered)
         return replace(prompt, answered=max(prompt.answered - len(ahead), 0))
 
-    def fitting_chat(self, messages: Any, delivered: str, answer_tokens: int | None, tools: Any) -> Prompt:
-        prompt = self.chat(messages, delivered, tools)
+    def fitting_chat(
+        self, messages: Any, delivered: str, answer_tokens: int | None, tools: Any, opening: str
+    ) -> Prompt:
+        prompt = self.chat(messages, delivered, tools, opening)
         return Prompt(prompt.tokens, prompt.seam, prompt.answered, is_shrunk=True)
 
     def text(self, text: str, delivered: str) -> Prompt:
@@ -48,7 +54,7 @@ class Encoder:
 
 @dataclass
 class Rig:
-    thinking: Thinking = Thinking.NEVER
+    thinking: Thinking = NEVER
     encoder: Encoder = field(default_factory=Encoder)
 
     def loaded(self) -> Loaded:
@@ -138,16 +144,22 @@ def test_text_completions_take_a_grammar_for_each_answer() -> None:
     assert [ask.params.seed for ask in plan.asks.values()] == [7, 8, 7, 8]
 
 
+ITSELF, OPENED, CHANNELS = Thinking(THINK), Thinking(THINK, is_opened=True), Thinking(has_channels=True)
+
+
 @pytest.mark.parametrize(
     ("thinking", "said", "expected"),
     [
-        (Thinking.NEVER, "<think>a</think>b", [Said("<think>a</think>b")]),
-        (Thinking.ITSELF, "<think>a</think>b", [Reasoned("a"), Said("b")]),
-        (Thinking.OPENED, "a</think>b", [Reasoned("a"), Said("b")]),
+        (NEVER, "<think>a</think>b", [Said("<think>a</think>b")]),
+        (ITSELF, "<think>a</think>b", [Reasoned("a"), Said("b")]),
+        (OPENED, "a</think>b", [Reasoned("a"), Said("b")]),
+        (CHANNELS, "<|channel|>analysis<|message|>a<|end|>" + FINAL + "b", [Reasoned("a"), Said("b")]),
     ],
 )
 def test_thoughts_are_told_apart_where_the_model_has_some(thinking: Thinking, said: str, expected: Any) -> None:
-    assert Rig(thinking).chat().answers[0].take(Piece(said)) == expected
+    rig = Rig(thinking)
+    assert rig.chat().answers[0].take(Piece(said)) == expected
+    assert rig.encoder.openings == [""]
 
 
 @pytest.mark.parametrize(
@@ -157,13 +169,50 @@ def test_thoughts_are_told_apart_where_the_model_has_some(thinking: Thinking, sa
         {"tools": TOOLS, "tool_choice": "required"},
         {"delivered_text": "Yes"},
         {"grammar": "root ::= [a-z]"},
+        {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Yes", "prefix": True}]},
     ],
 )
-def test_thoughts_that_the_prompt_opens_are_cut_short_where_there_is_no_room_for_any(fields: dict[str, Any]) -> None:
-    rig = Rig(Thinking.OPENED)
+@pytest.mark.parametrize(("thinking", "cut"), [(OPENED, "\n</think>\n\n"), (CHANNELS, FINAL), (ITSELF, "")])
+def test_answer_without_room_for_thoughts_begins_where_they_would_end(
+    thinking: Thinking, cut: str, fields: dict[str, Any]
+) -> None:
+    rig = Rig(thinking)
     plan = rig.chat(**fields)
-    assert rig.encoder.encoded[0].startswith("\n</think>\n\n")
-    assert b"think" not in plan.asks[0].params.kept
-    spelled = rig.encoder.encoded[0].removeprefix(CUT_SHORT)
-    assert plan.before == Usage(plan.before.prompt_tokens, max(len(spelled) - 1, 0)), "they cost the answer nothing"
+    assert rig.encoder.openings == [cut]
     assert Reasoned not in map(type, plan.answers[0].take(Piece("x </think>")))
+
+
+PLAIN = '{"name": "f", "arguments": {}}'
+FORM = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}
+
+
+@pytest.mark.parametrize("fields", [{"tools": TOOLS}, {"functions": [{"name": "f"}]}, {"delivered_text": "\n"}])
+def test_answer_that_is_free_to_call_may_do_so_in_plain_json(fields: dict[str, Any]) -> None:
+    fields = fields if "functions" in fields else {"tools": TOOLS} | fields
+    assert Rig().chat(**fields).answers[0].take(Piece(PLAIN)) == [CallBegun(0, "f"), Arguments(0, "{}")]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"response_format": FORM},
+        {"response_format": {"type": "json_object"}},
+        {"delivered_text": '{"name": "g'},
+        {"tool_choice": "none"},
+        {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "So:", "prefix": True}]},
+    ],
+)
+def test_plain_json_is_words_where_the_grammar_does_not_see_to_the_arguments(fields: dict[str, Any]) -> None:
+    assert Rig().chat(**{"tools": TOOLS} | fields).answers[0].take(Piece(PLAIN)) == [Said(PLAIN)]
+
+
+def test_grammar_knows_where_thoughts_end_and_a_call_may_begin() -> None:
+    answer = Rig(OPENED).chat(tools=TOOLS).answers[0]
+    assert CallBegun(0, "f") in answer.take(Piece(f"Hm.</think>{PLAIN}"))
+
+
+def test_call_in_a_channel_of_its_own_is_a_call() -> None:
+    answer = Rig(CHANNELS).chat(tools=TOOLS).answers[0]
+    text = '<|channel|>commentary to=functions.f <|constrain|>json<|message|>{"a": 1}'
+    assert answer.take(Piece(text)) == [CallBegun(0, "f"), Arguments(0, '{"a": 1}')]
+    assert (answer.end(Finish.STOP), answer.reason(Finish.STOP)) == ([], "tool_calls")

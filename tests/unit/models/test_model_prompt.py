@@ -126,8 +126,38 @@ def test_prompt_without_an_answer_has_no_seam() -> None:
     assert encoder().text("Say: ").seam == NO_SEAM
 
 
+def test_what_stands_before_the_answer_is_the_prompts_and_has_control_tokens() -> None:
+    prompt = encoder().chat(user("?"), "su", opening=f"{CONTROL}a")
+    assert prompt.tokens == [*b"user:?", CONTROL_TOKEN, CONTROL_TOKEN, *b"a"]
+    assert (prompt.seam.delivered, prompt.seam.owed, prompt.answered) == (b"su", b"su", 0)
+
+
+def test_opening_stands_before_a_prefix_and_survives_shrinking() -> None:
+    prefix: Turn = {"role": "assistant", "content": "It is su", "prefix": True}
+    turns = [*user("x" * 400), *user("y" * 300), *user("?"), prefix]
+    prompt = encoder().fitting_chat(turns, "", 50, opening="[a]")
+    assert prompt.is_shrunk
+    assert bytes(token for token in prompt.tokens if token < 256).endswith(b"user:?[a]It is")
+
+
+def test_thoughts_of_the_past_go_first_where_it_is_too_long() -> None:
+    turns: list[Turn] = [
+        *user("?"),
+        {"role": "assistant", "content": "yes", "reasoning_content": "x" * 400},
+        *user("!"),
+    ]
+    made = encoder(500, THINKING)
+    assert made.chat(turns).tokens.count(ord("x")) == 400
+    prompt = made.fitting_chat(turns, "", 200)
+    assert (prompt.is_shrunk, prompt.tokens.count(ord("x"))) == (True, 0)
+    assert b"assistant:yes" in bytes(token for token in prompt.tokens if token < 256)
+
+
+THINKING = "{% for m in messages %}{{ m.role }}:{{ m.reasoning_content }}{{ m.content }}<|end|>{% endfor %}"
+
 CALLING = (
-    "{% for m in messages %}{{ m.role }}:{{ m.content }}{% for c in m.tool_calls or [] %}<tool_call>\n"
+    "{% for m in messages %}{{ m.role }}:{{ m.reasoning_content }}{{ m.content }}"
+    "{% for c in m.tool_calls or [] %}<tool_call>\n"
     '{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}\n</tool_call>'
     "{% endfor %}<|end|>{% endfor %}{% for t in tools or [] %}{{ t.function | tojson }}{% endfor %}"
 )
@@ -145,7 +175,7 @@ def calls(arguments: dict[str, object] | str) -> list[Turn]:
     made: TurnCall = {"id": HOSTILE, "type": "function", "function": {"name": HOSTILE, "arguments": arguments}}
     return [
         {"role": "user", "content": "?", "name": HOSTILE},
-        {"role": "assistant", "content": HOSTILE, "tool_calls": [made]},
+        {"role": "assistant", "content": HOSTILE, "reasoning_content": HOSTILE, "tool_calls": [made]},
         {"role": "tool", "content": HOSTILE, "name": HOSTILE, "tool_call_id": HOSTILE},
     ]
 

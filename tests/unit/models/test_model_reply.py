@@ -1,4 +1,4 @@
-"""What a whole answer says that it cost, with the real engine over a scripted model."""
+"""What a whole answer says, and says that it cost, with the real engine over a scripted model."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ THOUGHT = "<think>ab</think>"
 """A token for each letter."""
 
 
-async def usage(said: str, *, is_open: bool = False, choices: int = 1, **params: Any) -> Any:
+async def body(said: str, *, is_open: bool = False, choices: int = 1, **params: Any) -> Any:
     rig = Rig(ScriptedBackend(said), parallel=choices)
     form = ChatForm(Head("chatcmpl-1", 7, "m", with_usage=False), lambda: "call_1")
     answers = {index: Answer(thoughts=Thoughts(is_open=is_open)) for index in range(choices)}
@@ -29,7 +29,11 @@ async def usage(said: str, *, is_open: bool = False, choices: int = 1, **params:
             rig.turn(1)
         answer = await Reply(form, answers, Usage(2, 0), choices, {}).whole(generation)
     assert isinstance(answer.body, bytes)
-    return json.loads(answer.body)["usage"]
+    return json.loads(answer.body)
+
+
+async def usage(said: str, *, is_open: bool = False, choices: int = 1, **params: Any) -> Any:
+    return (await body(said, is_open=is_open, choices=choices, **params))["usage"]
 
 
 def thought_tokens(usage: Any) -> int:
@@ -45,7 +49,6 @@ def thought_tokens(usage: Any) -> int:
         ("ab</think>Yes.", True, len("ab</think>")),
         ("Yes.", False, 0),
         ("<b>", False, 0),
-        ("<think>ab", False, len("<think>ab")),
     ],
 )
 async def test_tokens_of_thoughts_are_counted_with_their_marks(said: str, is_open: bool, thought: int) -> None:
@@ -62,9 +65,17 @@ async def test_thoughts_that_the_limit_cuts_are_all_of_the_answer() -> None:
     assert thought_tokens(counted) == counted["completion_tokens"] == 11
 
 
-async def test_tokens_of_a_stop_string_that_ends_the_thoughts_are_thoughts() -> None:
-    counted = await usage("<think>ab END", stop=("END",))
-    assert thought_tokens(counted) == counted["completion_tokens"]
+@pytest.mark.parametrize(("said", "stop"), [("<think>ab", ()), ("<think>abEND", ("END",))])
+async def test_thoughts_without_an_end_are_the_answer(said: str, stop: tuple[str, ...]) -> None:
+    told = await body(said, stop=stop)
+    message = told["choices"][0]["message"]
+    assert (message["content"], "reasoning_content" in message) == ("ab", False)
+    assert thought_tokens(told["usage"]) == 0
+
+
+async def test_thoughts_that_the_limit_cuts_are_no_answer() -> None:
+    message = (await body("<think>abcdef", max_tokens=9))["choices"][0]["message"]
+    assert (message["content"], message["reasoning_content"]) == ("", "ab")
 
 
 async def test_tokens_that_are_held_back_as_a_stop_string_are_counted_when_they_are_told() -> None:

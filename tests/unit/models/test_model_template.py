@@ -202,6 +202,46 @@ def test_one_speaker_is_not_named() -> None:
     assert "ann" not in REAL["chatml"].render(turns)
 
 
+def thinking(turn: Turn, thought: str) -> Turn:
+    return {**turn, "reasoning_content": thought}
+
+
+def test_thoughts_are_printed_between_calls_and_not_those_of_the_past() -> None:
+    turns = [say("user", "a"), thinking(say("assistant", "b"), "t1"), say("user", "c")]
+    turns += [thinking(calling("", call(ONE, "x"), call(TWO, "y")), "t2"), result(ONE, "z"), result(TWO, "z")]
+    text = REAL["qwen3"].render(turns)
+    assert "<think>\nt2\n</think>" in text
+    assert "t1" not in text
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_thoughts_of_the_past_harm_no_conversation(name: str) -> None:
+    plain = CONVERSATIONS["two calls in turn"]
+    turns = [thinking(turn, "t1") if turn["role"] == "assistant" else turn for turn in plain]
+    assert words(turns) == [word for word in told(REAL[name].render(turns)) if word in words(turns)]
+
+
+def test_thoughts_stay_with_the_first_of_the_calls_that_are_told_apart() -> None:
+    source = (
+        "{% for m in messages %}{% if m.tool_calls and (m.content or m.tool_calls | length > 1) %}"
+        "{{ raise_exception('one') }}{% endif %}({{ m.reasoning_content }}){{ m.role }}:{{ m.content }}"
+        '{% for c in m.tool_calls or [] %}<tool_call>{"name": "{{ c.function.name }}", "arguments": '
+        "{{ c.function.arguments | tojson }}}</tool_call>{% endfor %};{% endfor %}{{ tools }}"
+    )
+    turns = [say("user", "a"), thinking(calling("b", call(ONE, "x"), call(TWO, "y")), "t1")]
+    text = template(source).render([*turns, result(ONE, "z"), result(TWO, "z")])
+    assert "(t1)assistant:b;()assistant:<tool_call>" in text
+    assert (text.count("t1"), text.count("<tool_call>")) == (1, 2)
+
+
+def test_thoughts_are_left_out_where_the_template_refuses_them() -> None:
+    source = (
+        "{% for m in messages %}{% if m.reasoning_content %}{{ raise_exception('no thoughts') }}{% endif %}"
+        "{{ m.role }}:{{ m.content }};{% endfor %}"
+    )
+    assert template(source).render([say("user", "a"), thinking(say("assistant", "b"), "t")]) == "user:a;assistant:b;"
+
+
 def test_names_are_left_to_a_template_that_prints_them() -> None:
     source = "{% for m in messages %}<{{ m.name or m.role }}>{{ m.content }}{% endfor %}"
     turns = [say("user", "a", "ann"), say("user", "b", "bob")]

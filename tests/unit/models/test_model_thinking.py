@@ -1,11 +1,12 @@
 import pytest
 
-from models.server.thinking import Spoken, Thinking, Thought, Thoughts, thinking_of
+from models.server.marks import PAIRS
+from models.server.thinking import THINK, Marks, Spoken, Thought, Thoughts
 
 
-def parted(text: str, size: int = 1, *, is_open: bool = False) -> tuple[str, str]:
+def parted(text: str, size: int = 1, *, is_open: bool = False, marks: Marks = THINK) -> tuple[str, str]:
     """What is thought and what is said of a text that comes in pieces."""
-    thoughts = Thoughts(is_open=is_open)
+    thoughts = Thoughts(marks, is_open=is_open)
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     parts = [part for piece in pieces for part in thoughts.feed(piece)] + thoughts.flush()
     thought = "".join(part.text for part in parts if isinstance(part, Thought))
@@ -33,19 +34,24 @@ def test_thoughts_are_parted_from_words_however_the_text_is_cut(
     assert parted(text, size, is_open=is_open) == (thought, said)
 
 
+@pytest.mark.parametrize("marks", PAIRS)
+def test_each_pair_of_marks_parts_thoughts_from_words(marks: Marks) -> None:
+    text = f"{marks.opening}\na < [b]{marks.closing}Yes."
+    assert [parted(text, size, marks=marks) for size in (1, 3, 100)] == [("a < [b]", "Yes.")] * 3
+    assert parted(f"a{marks.cut}Yes.", is_open=True, marks=marks) == ("a", "Yes.")
+
+
 def test_words_are_not_held_back() -> None:
     thoughts = Thoughts(is_open=False)
     assert [thoughts.feed(piece) for piece in ("H", "i ", "<")] == [[Spoken("H")], [Spoken("i ")], [Spoken("<")]]
 
 
 @pytest.mark.parametrize(
-    ("template", "prompt", "expected"),
-    [
-        (None, "user: Hi", Thinking.NEVER),
-        ("{{ messages }}", "Hi", Thinking.NEVER),
-        ("{% if '<think>' in content %}", "assistant\n", Thinking.ITSELF),
-        ("…<think>…", "assistant<think>\n", Thinking.OPENED),
-    ],
+    ("text", "unclosed"),
+    [("<think> a\n</thi", "a\n</thi"), ("<think>a</think>", ""), ("<think>a</think>b", ""), ("b", ""), ("", "")],
 )
-def test_template_and_prompt_say_how_a_model_thinks(template: str | None, prompt: str, expected: Thinking) -> None:
-    assert thinking_of(template, prompt) is expected
+def test_thoughts_are_unclosed_until_their_end(text: str, unclosed: str) -> None:
+    thoughts = Thoughts(is_open=False)
+    for letter in text:
+        thoughts.feed(letter)
+    assert thoughts.unclosed == unclosed

@@ -7,7 +7,7 @@ from models.engine.event import TokenScore
 from models.errors import DecodeFailed, ModelsError, NotReady, Overloaded, RequestError
 from models.server.answer import Part, Said
 from models.server.wire import Call, ChatForm, Choice, CompletionForm, Head, Usage, error_event, refusal
-from models.tools.parser import Arguments, CallBegun
+from models.tools.told import Arguments, CallBegun
 
 USAGE = Usage(3, 2, 1)
 HEAD = Head("chatcmpl-1", 7, "m", with_usage=False)
