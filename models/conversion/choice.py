@@ -13,6 +13,8 @@ from typing import Final
 from models.catalog.gguf import Header
 
 SLOW_FORMATS: Final = frozenset({"Q4_1", "Q5_0", "Q5_1"})
+_SLOW_ON_TILES: Final = SLOW_FORMATS - {"Q4_1"}
+"""Intel's tile unit computes with Q4_1 as fast as with Q8_0, which is larger."""
 
 _MEMORY_SHARE: Final = 2
 """The weights take half of what is free at most: the cache, the application and the page cache want the rest."""
@@ -44,8 +46,15 @@ class Choice:
         return f"weights: {self.verdict} ({self.reason})"
 
 
+def is_slow(header: Header, *, uses_tiles: bool = False) -> bool:
+    """Whether most of a file is in formats that are slow on the CPU. `uses_tiles`: the tile unit computes."""
+    slow_formats = _SLOW_ON_TILES if uses_tiles else SLOW_FORMATS
+    sizes = header.format_bytes
+    return 2 * sum(size for form, size in sizes.items() if form in slow_formats) > sum(sizes.values())
+
+
 def decide(header: Header, folder: str, *, memory_bytes: int, disk_bytes: int) -> Choice:
-    """Decide on a file that is to be computed with on the CPU.
+    """Decide on a file that is to be computed with on the CPU, without its tile unit or where that does not help.
 
     Args:
         header: of the file.
@@ -56,9 +65,8 @@ def decide(header: Header, folder: str, *, memory_bytes: int, disk_bytes: int) -
     """
     sizes = header.format_bytes
     total = sum(sizes.values())
-    slow = sum(size for form, size in sizes.items() if form in SLOW_FORMATS)
     what = f"mostly {max(sizes, key=lambda form: sizes[form])}" if sizes else "no weights"
-    if 2 * slow <= total:
+    if not is_slow(header):
         return Choice(Verdict.KEEP, what)
     needed = converted_bytes(header)
     what = f"{what}, slow on a CPU"

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from models.catalog.gguf import read_header
 from models.catalog.locate import ModelFile
-from models.conversion.choice import Choice, Verdict, decide, fits
+from models.conversion.choice import Choice, Verdict, decide, fits, is_slow
 from models.conversion.convert import convert
 from models.conversion.means import Means
 from models.conversion.naming import copy_path
@@ -40,7 +40,7 @@ class Observer:
 
 async def fastest_file(model: ModelFile, means: Means, observer: Observer) -> Path:
     """The file to load for `model`, whose own file is here and stays; converts it if that is worth it."""
-    if means.has_gpu:
+    if means.has_gpu or (means.uses_tiles and not await asyncio.to_thread(_is_slow_on_tiles, model.path)):
         return model.path
     try:
         return await _copy(model, means, observer)
@@ -72,6 +72,14 @@ def _one_that_fits(copy: Path, original: Path, means: Means, observer: Observer)
         return copy
     observer.warn(f"weights: as they are, and slow (the converted copy {copy} would take over half of the free memory)")
     return original
+
+
+def _is_slow_on_tiles(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return is_slow(read_header(file), uses_tiles=True)
+    except (HeaderInvalid, OSError):  # whoever loads it says what is wrong with it
+        return False
 
 
 def _choose(path: Path, memory_bytes: int) -> Choice:

@@ -212,9 +212,10 @@ class Server:
         await pull(entry, self._settings.folder, _log.info)
 
     async def _choose_file(self) -> Path:
-        if not self._settings.may_convert:
+        settings = self._settings
+        if not settings.may_convert:
             return self._file.path
-        means = await asyncio.to_thread(survey, self._settings.gpu_layers, self._settings.threads)
+        means = await asyncio.to_thread(survey, settings.gpu_layers, settings.threads, wants_tiles=settings.wants_tiles)
         observer = Observer(_log.info, _log.warning, lambda: self._enter(Phase.CONVERTING))
         return await fastest_file(self._file, means, observer)
 

@@ -24,6 +24,7 @@ from tests.unit.models.gguf_file import gguf_file, tensor, text
 MEGABYTE = 10**6
 NOBODY = 65_534
 SLOW = gguf_file({"general.architecture": "llama"}, [("Q4_1", (32, 64)), ("F32", (32,))])
+SLOW_ON_TILES = gguf_file({"general.architecture": "llama"}, [("Q5_0", (32, 64)), ("F32", (32,))])
 FAST = gguf_file({"general.architecture": "llama"}, [("Q4_K", (256, 64)), ("Q4_1", (32, 64))])
 
 
@@ -216,8 +217,8 @@ class Heard:
         self.observer = Observer(self.said.append, self.warned.append, lambda: self.said.append("begin"))
 
 
-def means(has_gpu: bool = False, memory_bytes: int = 10**9) -> Means:
-    return Means(has_gpu=has_gpu, memory_bytes=memory_bytes, threads=1)
+def means(has_gpu: bool = False, memory_bytes: int = 10**9, uses_tiles: bool = False) -> Means:
+    return Means(has_gpu=has_gpu, memory_bytes=memory_bytes, threads=1, uses_tiles=uses_tiles)
 
 
 @pytest.fixture
@@ -232,6 +233,20 @@ async def test_gpu_takes_the_file_as_it_is(own: ModelFile) -> None:
     heard = Heard()
     assert await fastest_file(own, means(has_gpu=True), heard.observer) == own.path
     assert (heard.said, heard.warned) == ([], [])
+
+
+async def test_tiles_take_the_file_as_it_is(own: ModelFile) -> None:
+    copy_path(own).write_bytes(b"copy")
+    heard = Heard()
+    assert await fastest_file(own, means(uses_tiles=True), heard.observer) == own.path
+
+
+async def test_tiles_want_a_copy_of_what_they_cannot_compute_with(own: ModelFile) -> None:
+    own.path.write_bytes(SLOW_ON_TILES)
+    copy = copy_path(own)
+    copy.write_bytes(b"copy")
+    heard = Heard()
+    assert await fastest_file(own, means(uses_tiles=True), heard.observer) == copy
 
 
 async def test_copy_that_is_there_is_taken(own: ModelFile) -> None:
