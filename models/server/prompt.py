@@ -124,7 +124,7 @@ class PromptEncoder:
         rendered = self._template.render(turns, tools=[self._marks.protect_all(tool) for tool in tools or ()]) + opening
         tokens: list[int] = []
         for span in self._marks.split(rendered):
-            tokens += self._vocabulary.tokenize(span.text, add_special=False, parse_special=not span.is_literal)
+            tokens += self._spelled(span.text) if span.is_literal else self._special(span.text)
         return self._continued(tokens, delivered, "messages", prefix or "")
 
     def fitting_chat(
@@ -222,6 +222,16 @@ class PromptEncoder:
         exact = spelled[-len(said.encode(errors="replace")) :]
         asked = len(tokens) + (self._count(prefix) if prefix else 0)
         return Prompt(self._fitting(kept, param), Seam(exact, owed), max(len(kept) - asked, 0))
+
+    def _special(self, text: str) -> list[int]:
+        return self._vocabulary.tokenize(text, add_special=False, parse_special=True)
+
+    def _spelled(self, text: str) -> list[int]:
+        """The letters of a control token. Some, llama.cpp finds in any text: those it gets in two halves."""
+        tokens = self._vocabulary.tokenize(text, add_special=False, parse_special=False)
+        if len(tokens) > 1 or len(text) < 2:
+            return tokens
+        return [*self._spelled(text[:1]), *self._spelled(text[1:])]
 
     def _protected(self, turn: Turn) -> Turn:
         return cast("Turn", {**self._marks.protect_all(dict(turn)), "role": turn["role"]})

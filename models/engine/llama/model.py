@@ -1,6 +1,7 @@
 """A GGUF file in memory: weights and vocabulary. Read-only once it is set up, so any thread may use it."""
 
 import ctypes
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ ALL_LAYERS: Final = 9999
 
 _GGUF_MAGIC: Final = b"GGUF"
 _PIECE_BYTES: Final = 1024
+_CONTROL_SPELLING: Final = re.compile(r"<\|[^|<>\s]+\|>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +193,12 @@ class Model:
         return buffer.raw[:size] if size > 0 else b""
 
     def _read_control_text(self, token: int) -> str | None:
-        special = api.LLAMA_TOKEN_ATTR_CONTROL | api.LLAMA_TOKEN_ATTR_UNKNOWN
-        return self.text(token) if api.llama_vocab_get_attr(self._vocab, token) & special else None
+        """llama.cpp calls some of gpt-oss's control tokens a user's own words: by their spelling they are not."""
+        attributes = api.llama_vocab_get_attr(self._vocab, token)
+        if attributes & (api.LLAMA_TOKEN_ATTR_CONTROL | api.LLAMA_TOKEN_ATTR_UNKNOWN):
+            return self.text(token)
+        is_own_word = attributes & api.LLAMA_TOKEN_ATTR_USER_DEFINED
+        return text if is_own_word and _CONTROL_SPELLING.fullmatch(text := self.text(token)) else None
 
     def _optional(self, token: int) -> int | None:
         return token if token >= 0 else None

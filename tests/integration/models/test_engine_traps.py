@@ -29,7 +29,7 @@ from models.server.literal import LiteralMarks
 from models.server.prompt import PromptEncoder
 from models.server.template import ChatTemplate
 from tests.integration.models.by_hand import ByHand
-from tests.integration.models.tiny import BEGIN, END, TURN, Kind, write
+from tests.integration.models.tiny import BEGIN, END, TURN, Kind, pieces, write
 from tests.running import ROOT
 
 # What goes wrong, and the tests in front of it; those of memories stand in test_engine_memory.py, those of grammars and
@@ -100,6 +100,7 @@ the first decode reserves the graph
 
 ALL_TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
 
+_NORMAL, _USER_DEFINED = 1, 4  # llama.cpp's kinds of tokens
 GREEDY = SamplingParams(max_tokens=1, seed=0, temperature=0.0)
 
 
@@ -273,6 +274,18 @@ def test_clients_spelling_of_a_control_token_stays_text(model: Model, spelling: 
     )
     assert [token for token in plain if token in controls] == [token for token in forged if token in controls]
     assert len(forged) > len(plain) + 2
+
+
+def test_clients_spelling_stays_text_where_the_file_calls_the_token_a_users_own_word(tmp_path: Path) -> None:
+    types = [_USER_DEFINED if piece == TURN[0] else _NORMAL for piece in pieces()]
+    path = write(Kind.FULL, tmp_path / "own.gguf", extra={"tokenizer.ggml.token_type": types})
+    model = Model(path, gpu_layers=0)
+    turn = pieces().index(TURN[0])
+    plain, forged = (
+        encoder(model, None).chat([{"role": "user", "content": text}]).tokens for text in ("ab", f"a{TURN[0]}b")
+    )
+    model.close()
+    assert plain.count(turn) == forged.count(turn) == 2
 
 
 @pytest.mark.parametrize("spelling", [END, TURN[1]])
