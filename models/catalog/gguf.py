@@ -1,4 +1,4 @@
-"""What a GGUF file says of itself, read without llama.cpp, which may abort on what it does not expect. Pure.
+"""What a GGUF file says of itself, read without llama.cpp, which may abort on what it does not expect.
 
 The file is anybody's, and what it says is believed only as far as it can be true: counts have limits, what is skipped
 has to lie inside the file, and nothing is kept but names and whole numbers. The format is that of ggml's docs/gguf.md,
@@ -14,6 +14,7 @@ import struct
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, Final
 
@@ -167,6 +168,12 @@ def read_header(file: BinaryIO) -> Header:
 
     """
     return _Reading(file).header()
+
+
+def header_of(path: Path) -> Header:
+    """The same of the file at `path`."""
+    with path.open("rb") as file:
+        return read_header(file)
 
 
 class _Reading:

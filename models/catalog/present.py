@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.catalog.entry import CatalogEntry
-from models.catalog.gguf import Header, read_header
+from models.catalog.gguf import Header, header_of
 from models.catalog.locate import ModelFile
-from models.errors import HeaderInvalid, HeaderUnknown
+from models.errors import HeaderInvalid
 
 
 def filled(entry: CatalogEntry, model: ModelFile) -> CatalogEntry:
@@ -32,7 +32,6 @@ def filled(entry: CatalogEntry, model: ModelFile) -> CatalogEntry:
 
 def _header(path: Path) -> Header | None:
     try:
-        with path.open("rb") as file:
-            return read_header(file)
-    except (HeaderInvalid, HeaderUnknown, OSError):
+        return header_of(path)
+    except (HeaderInvalid, OSError):
         return None

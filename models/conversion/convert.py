@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from models.catalog.gguf import read_header
+from models.catalog.gguf import header_of
 from models.child import child
 from models.conversion.naming import outdated
 from models.download.workplace import sweep, workplace
@@ -45,7 +45,7 @@ async def convert(source: Path, target: Path, threads: int, say: Callable[[str],
     with workplace(folder, _PREFIX) as place:
         made = place / target.name
         await _run(source, made, threads, say)
-        await asyncio.to_thread(_check, made)
+        await asyncio.to_thread(header_of, made)  # which would not take half a file
         made.replace(target)
     await asyncio.to_thread(_remove_outdated, target)
 
@@ -86,11 +86,6 @@ def _why(code: int, complaint: bytes) -> str:
         return f"the conversion was ended by {signal.Signals(-code).name}: there may be too little memory"
     lines = complaint.decode(errors="replace").strip().splitlines()
     return f"the conversion failed: {lines[-1] if lines else f'exit code {code}'}"
-
-
-def _check(made: Path) -> None:
-    with made.open("rb") as file:
-        read_header(file)
 
 
 def _remove_outdated(target: Path) -> None:

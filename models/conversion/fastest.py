@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from models.catalog.gguf import read_header
+from models.catalog.gguf import header_of
 from models.catalog.locate import ModelFile
 from models.conversion.choice import Choice, Verdict, decide, fits, is_slow
 from models.conversion.convert import convert
@@ -76,16 +76,14 @@ def _one_that_fits(copy: Path, original: Path, means: Means, observer: Observer)
 
 def _is_slow_on_tiles(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            return is_slow(read_header(file), uses_tiles=True)
+        return is_slow(header_of(path), uses_tiles=True)
     except (HeaderInvalid, OSError):  # whoever loads it says what is wrong with it
         return False
 
 
 def _choose(path: Path, memory_bytes: int) -> Choice:
     try:
-        with path.open("rb") as file:
-            header = read_header(file)
+        header = header_of(path)
     except HeaderInvalid as error:  # whoever loads it says what is wrong with it
         return Choice(Verdict.KEEP, f"the file {error}")
     free_bytes = shutil.disk_usage(path.parent).free

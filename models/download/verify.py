@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from models.catalog.entry import CatalogEntry, HubSource
-from models.catalog.gguf import read_header
+from models.catalog.gguf import header_of
 from models.catalog.locate import ModelFile
 from models.catalog.receipt import read_receipt
 from models.errors import FileCorrupt, HeaderInvalid, HeaderUnknown
@@ -121,8 +121,7 @@ def check_file(path: Path, promise: Promise) -> Digest:
 def check_form(path: Path) -> None:
     """Raise FileCorrupt if the file at `path` is no whole GGUF file. One that is too new to be known passes."""
     try:
-        with path.open("rb") as file:
-            read_header(file)
+        header_of(path)
     except HeaderUnknown:
         return
     except HeaderInvalid as error:

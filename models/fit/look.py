@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models.catalog.catalog import CATALOG
 from models.catalog.entry import CatalogEntry
-from models.catalog.gguf import Header, read_header
+from models.catalog.gguf import header_of
 from models.catalog.locate import file_of
 from models.conversion.naming import copy_path
 from models.engine.sizing import Wishes
@@ -36,7 +36,7 @@ def look_before_loading(path: Path, wishes: Wishes, machine: Machine, log: loggi
 
     """
     try:
-        header = _header(path)
+        header = header_of(path)
     except HeaderUnknown as error:
         log.warning("%s %s; llama.cpp may know better", path, error)
         return
@@ -71,9 +71,4 @@ def _judged(entries: Iterable[CatalogEntry], machine: Machine, wishes: Wishes) -
 
 
 def _facts(path: Path) -> Facts:
-    return facts_of_header(_header(path))
-
-
-def _header(path: Path) -> Header:
-    with path.open("rb") as file:
-        return read_header(file)
+    return facts_of_header(header_of(path))

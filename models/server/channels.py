@@ -15,7 +15,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from models.server.thinking import Spoken, Thought, settled
+from models.server.thinking import Spoken, Thought
+from models.tools.marker import settled
 
 RECIPIENT: Final = " to=functions."
 """In the head of a call, before the function's name."""

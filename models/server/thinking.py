@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Protocol
 
-_SPACE: Final = " \n\r\t"
+from models.tools.marker import SPACE, settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +114,14 @@ class Thoughts:
         if self._state is _State.INSIDE:
             yield from self._inside()
         if self._state is _State.BEHIND:
-            self._held = self._held.lstrip(_SPACE)
+            self._held = self._held.lstrip(SPACE)
             self._state = _State.SAYING if self._held else _State.BEHIND
         if self._state is _State.SAYING and self._held:
             held, self._held = self._held, ""
             yield Spoken(held)
 
     def _begin(self) -> None:
-        held, opening = self._held.lstrip(_SPACE), self._marks.opening
+        held, opening = self._held.lstrip(SPACE), self._marks.opening
         if held.startswith(opening):
             self._held, self._state = held.removeprefix(opening), _State.INSIDE
         elif not opening.startswith(held):
@@ -129,11 +129,11 @@ class Thoughts:
 
     def _inside(self) -> Iterator[Thought | Spoken]:
         if not self._thought:
-            self._held = self._held.lstrip(_SPACE)
+            self._held = self._held.lstrip(SPACE)
         thought, closing, rest = self._held.partition(self._marks.closing)
         if closing:
             self._held, self._state = rest, _State.BEHIND
-            thought = thought.rstrip(_SPACE)
+            thought = thought.rstrip(SPACE)
         else:
             size = settled(thought, self._marks.closing)
             thought, self._held = thought[:size], thought[size:]
@@ -143,10 +143,3 @@ class Thoughts:
     def _thinks(self, text: str) -> Thought:
         self._thought += text
         return Thought(text)
-
-
-def settled(text: str, closing: str) -> int:
-    """How much of a text is no beginning of its end: neither a part of the closing nor spaces before it."""
-    sizes = range(min(len(text), len(closing) - 1), 0, -1)
-    begun = next((size for size in sizes if text.endswith(closing[:size])), 0)
-    return len(text[: len(text) - begun].rstrip(_SPACE))

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from models.tools.format import ToolFormat
+from models.tools.marker import SPACE
 
-SPACE: Final = " \n\r\t"
 KEYS: Final = ("arguments", "parameters")
 
 _SETTLED: Final = 2

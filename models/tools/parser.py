@@ -15,7 +15,8 @@ from enum import Enum, auto
 
 from models.tools.extent import JsonExtent
 from models.tools.format import ToolFormat
-from models.tools.lead import SPACE, Lead
+from models.tools.lead import Lead
+from models.tools.marker import SPACE, settled
 from models.tools.plain import PlainCalls
 from models.tools.told import Arguments, CallBegun, Told, Words
 
@@ -126,11 +127,8 @@ class CallParser:
 
     def _settled(self) -> int:
         """How much of what is held leads to no call in any case: all but the marker's beginning and spaces before."""
-        held, marker = self._held, self._form.marker
-        sizes = range(min(len(held), len(marker) - 1), 0, -1)
-        begun = next((size for size in sizes if marker.startswith(held[-size:])), 0)
-        words = held[: len(held) - begun].rstrip(SPACE)
-        return len(held) if self._is_too_late(words) else len(words)
+        size = settled(self._held, self._form.marker)
+        return len(self._held) if self._is_too_late(self._held[:size]) else size
 
     def _words(self, text: str) -> Iterator[Told]:
         self._has_words = self._has_words or bool(text)

@@ -11,7 +11,8 @@ from enum import Enum, auto
 from typing import Final
 
 from models.tools.extent import JsonExtent
-from models.tools.lead import SPACE, Lead
+from models.tools.lead import Lead
+from models.tools.marker import SPACE
 from models.tools.told import Arguments, CallBegun
 
 _BETWEEN: Final = frozenset(SPACE + "},;")

@@ -8,7 +8,8 @@ from typing import Final
 
 from models.schema.rulebook import literal
 from models.tools.format import ToolFormat
-from models.tools.lead import KEYS, SPACE, lead_of
+from models.tools.lead import KEYS, lead_of
+from models.tools.marker import SPACE
 from models.tools.rule import NOTHING, Rule, one_of
 from models.tools.words import Words
 
