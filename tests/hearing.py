@@ -13,6 +13,7 @@ class Heard:
     """Of one answer."""
 
     text: str = ""
+    refusal: str = ""
     calls: dict[int, list[str]] = field(default_factory=dict)
     roles: int = 0
     ends: list[str] = field(default_factory=list)
@@ -21,12 +22,13 @@ class Heard:
     def answer(self) -> Answer:
         """All of it. The calls have to be numbered from 0."""
         assert sorted(self.calls) == list(range(len(self.calls)))
-        return Answer(self.text, tuple(Call(*self.calls[index]) for index in range(len(self.calls))))
+        return Answer(self.text, tuple(Call(*self.calls[index]) for index in range(len(self.calls))), self.refusal)
 
     def add(self, row: dict[str, Any]) -> None:
         """One choice of one event."""
         delta = row["delta"]
         self.text += delta.get("content") or ""
+        self.refusal += delta.get("refusal") or ""
         self.roles += "role" in delta
         self.ends += [row["finish_reason"]] if row.get("finish_reason") else []
         only = delta.get("function_call")

@@ -11,6 +11,8 @@ In a text completion all but the first put the text behind the prompt.
 Only the first goes on with tool calls, which no message can leave half said, and with text that has to follow a schema
 or a grammar. The others begin those anew behind the prefill (llama.cpp issue 17435; vLLM's matchers see generated
 tokens only), give blanks for what is no JSON in itself (DeepSeek, "JSON Output"), or refuse.
+
+A refusal is text that no schema applies to, and that no call follows. Whoever goes on behind one is asked for neither.
 """
 
 from typing import Final
@@ -36,6 +38,7 @@ _CONSTRAINTS: Final = frozenset(
 )
 """OpenAI's, llama-server's, SGLang's and vLLM's ways to ask for text that follows rules."""
 _UNCONSTRAINED: Final = (b"", b"null", b'{"type":"text"}')
+_TOOLS: Final = frozenset({"tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"})
 
 
 _MOST_CHOICES: Final = 128
@@ -66,6 +69,8 @@ def continued(body: bytes, prefill: str, delivered: list[Delivered | None]) -> b
     Raises Unstitchable where the convention has no way to say that.
     """
     fields = _decode_fields(body)
+    if any(answer.is_refusal for answer in delivered if answer):
+        fields = _freed(fields, delivered)
     if prefill == "hotspare":
         return msgspec.json.encode(fields | _delivered(delivered))
     text = _only_text(fields, delivered)
@@ -75,6 +80,14 @@ def continued(body: bytes, prefill: str, delivered: list[Delivered | None]) -> b
     elif text:
         fields["prompt"] = _with_prompt(fields.get("prompt", msgspec.Raw(b"null")), text)
     return msgspec.json.encode(fields)
+
+
+def _freed(fields: _Fields, delivered: list[Delivered | None]) -> _Fields:
+    """Without what a refusal must not be asked for; other answers cannot do without it."""
+    bounds = {name for name in fields.keys() & (_CONSTRAINTS | _TOOLS) if _is_constraint(fields[name])}
+    if bounds and not all(answer.is_refusal for answer in delivered if answer):
+        raise Unstitchable("only some of the answers are refusals")
+    return {name: value for name, value in fields.items() if name not in bounds}
 
 
 def _delivered(delivered: list[Delivered | None]) -> _Fields:

@@ -20,3 +20,5 @@ class Delivered(NamedTuple):
 
     text: str
     calls: tuple[DeliveredCall, ...] = ()
+    is_refusal: bool = False
+    """The text declines to answer, and owes nothing to the form that was asked for."""

@@ -14,6 +14,7 @@ import msgspec
 from proxy.wire import sse
 from proxy.wire.completion import DONE
 from proxy.wire.delivered import Delivered, Unstitchable
+from proxy.wire.refusal import refused
 from proxy.wire.tool_calls import ToolCalls
 
 _Fields = dict[str, Any]
@@ -31,6 +32,7 @@ class _ToolCall(msgspec.Struct):
 
 
 class _Delta(msgspec.Struct):
+    refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
     function_call: _Function | None = None
 
@@ -144,21 +146,29 @@ class Stitch:
 class _Choice:
     """What is known of one answer."""
 
-    __slots__ = ("calls", "has_role", "is_finished", "is_plain", "kind", "texts")
+    __slots__ = ("calls", "has_role", "is_finished", "kind", "refusals", "texts")
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self.refusals: list[str] = []
         self.calls = ToolCalls()
         self.kind: _Kind | None = None
         """Of the calls, once there is one."""
         self.has_role = False
-        self.is_plain = True
-        """It is text and tool calls, and nothing else."""
         self.is_finished = False
 
     @property
+    def is_refusal(self) -> bool:
+        return bool(self.refusals) and not self.texts and self.kind is None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is text and tool calls, or a refusal: no message of an assistant's is both."""
+        return self.is_refusal or not self.refusals
+
+    @property
     def delivered(self) -> Delivered:
-        return Delivered("".join(self.texts), self.calls.delivered)
+        return Delivered("".join(self.texts or self.refusals), self.calls.delivered, self.is_refusal)
 
     def add(self, row: _Fields) -> None:
         """What the client was shown. Raises Unstitchable."""
@@ -170,6 +180,8 @@ class _Choice:
     def joined(self, row: _Fields) -> _Fields | None:
         """One piece of news of whoever goes on. Raises Unstitchable, and nothing is kept of it."""
         delta = dict(row.get("delta") or {})
+        if self.is_refusal:
+            row, delta = refused(row, delta)
         if self.has_role:
             delta.pop("role", None)
         is_end = row.get("finish_reason") not in (None, "", *_EARLY_ENDS)
@@ -192,9 +204,11 @@ class _Choice:
 
     def _note(self, row: _Fields, delta: _Fields) -> None:
         self.kind = self.kind or _called(delta)[0]
-        self.texts.append(_text(row, delta))
+        if text := _text(row, delta):
+            self.texts.append(text)
+        if refusal := delta.get("refusal"):
+            self.refusals.append(refusal)
         self.has_role = self.has_role or bool(delta.get("role"))
-        self.is_plain = self.is_plain and not delta.get("refusal")
         self.is_finished = self.is_finished or bool(row.get("finish_reason"))
 
 

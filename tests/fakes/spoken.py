@@ -26,6 +26,8 @@ class Answer(NamedTuple):
 
     text: str = ""
     calls: tuple[Call, ...] = ()
+    refusal: str = ""
+    """Instead of text and calls. Behind its beginning the rest comes as text, as whoever goes on says it."""
 
     @property
     def finish_reason(self) -> str:
@@ -48,9 +50,11 @@ class Habit(Flag):
 def deltas(answer: Answer, begun: Answer | None = None, size: int = 1, habit: Habit = Habit.NONE) -> list[JsonObject]:
     """What of an answer is still to be said behind `begun`, in pieces of `size` characters; the role comes first."""
     begun = begun or Answer()
-    assert answer.text.startswith(begun.text)
-    said = [{"role": "assistant", "content": "" if answer.text else None}]
-    said += [{"content": piece} for piece in _cut(answer.text[len(begun.text) :], size)]
+    words = answer.refusal or answer.text
+    assert words.startswith(begun.text)
+    said: list[JsonObject] = [{"role": "assistant", "content": "" if answer.text else None, "refusal": None}]
+    kind = "refusal" if answer.refusal and not begun.text else "content"
+    said += [{kind: piece} for piece in _cut(words[len(begun.text) :], size)]
     for index, call in enumerate(answer.calls):
         said += [_called(entry, habit) for entry in _entries(call, index, begun, size, habit)]
     return said
@@ -121,7 +125,8 @@ class Spoken(Completion):
         """One event; a text is added where the piece before ended."""
         if not isinstance(row, dict):
             entry = {"index": 0, "function": {"arguments": row}}
-            row = {"index": 0, "delta": {"tool_calls": [entry]} if self.answers[0].calls else {"content": row}}
+            words = {"refusal": row} if self.answers[0].refusal else {"content": row}
+            row = {"index": 0, "delta": {"tool_calls": [entry]} if self.answers[0].calls else words}
         return [self._chunk(row["index"], {"delta": row["delta"]}, None)]
 
     def closing(self) -> list[bytes]:

@@ -1,6 +1,7 @@
 """Wherever a stream breaks, however often, and whatever whoever goes on says: the client has one good stream."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import given, settings
@@ -24,15 +25,21 @@ ARGUMENTS = st.builds(
 NAMES = st.sampled_from(["weather", "time"])
 
 
+REFUSALS = st.builds(lambda text: Answer(refusal=text), TEXTS)
+
+
+@st.composite
+def talking(draw: st.DrawFn, choice: int) -> Answer:
+    """Text and calls."""
+    called = draw(st.lists(st.tuples(NAMES, ARGUMENTS), max_size=2))
+    return Answer(draw(TEXTS), tuple(Call(f"call_{choice}{index}", *call) for index, call in enumerate(called)))
+
+
 @st.composite
 def answers(draw: st.DrawFn) -> tuple[Answer, ...]:
-    """One to three; ids are never used twice."""
+    """One to three, of which any may be refusals; ids are never used twice."""
     count = draw(st.integers(1, 3))
-    called = [draw(st.lists(st.tuples(NAMES, ARGUMENTS), max_size=2)) for _ in range(count)]
-    return tuple(
-        Answer(draw(TEXTS), tuple(Call(f"call_{choice}{index}", *call) for index, call in enumerate(calls)))
-        for choice, calls in enumerate(called)
-    )
+    return tuple(draw(REFUSALS | talking(choice)) for choice in range(count))
 
 
 def said(body: bytes, whole: tuple[Answer, ...], size: int, habit: Habit) -> list[bytes]:
@@ -91,12 +98,13 @@ DELTAS = st.fixed_dictionaries(
     optional={
         "role": st.just("assistant"),
         "content": st.sampled_from(["", "a", None]),
+        "refusal": st.sampled_from(["", "b", None]),
         "tool_calls": st.lists(ENTRIES, max_size=2) | st.none(),
     },
 )
 ENDS = st.sampled_from([None, None, None, "stop", "tool_calls", "length"])
 ROWS = st.builds(
-    lambda index, delta, end: {"index": index, "delta": delta, "finish_reason": end}, st.integers(0, 1), DELTAS, ENDS
+    lambda index, delta, end: {"index": index, "delta": delta, "finish_reason": end}, st.integers(0, 2), DELTAS, ENDS
 )
 CHUNKS = st.lists(st.lists(ROWS, max_size=3), max_size=8)
 
@@ -110,7 +118,7 @@ def known(stitch: Stitch) -> list[tuple[str, list[list[str]]] | None]:
 
 
 def has(found: Heard) -> tuple[str, list[list[str]]]:
-    return found.text, list(found.calls.values())
+    return found.text or found.refusal, list(found.calls.values())
 
 
 BEGUN = event(
@@ -123,6 +131,7 @@ BEGUN = event(
                 "tool_calls": [{"index": 0, "id": "call_1", "function": {"name": "f", "arguments": '{"a": '}}],
             },
         },
+        {"index": 2, "delta": {"role": "assistant", "refusal": "No"}},
     ]
 )
 
@@ -130,7 +139,7 @@ BEGUN = event(
 @settings(max_examples=50)
 @given(CHUNKS)
 def test_what_is_known_is_what_the_client_has_whatever_is_said(chunks: list[list[dict[str, Any]]]) -> None:
-    stitch, stream = Stitch(BEGUN, 2), BEGUN
+    stitch, stream = Stitch(BEGUN, 3), BEGUN
     stitch.hand_over()
     for rows in chunks:
         try:
@@ -138,7 +147,7 @@ def test_what_is_known_is_what_the_client_has_whatever_is_said(chunks: list[list
                 stream += given_event
         except Unstitchable:
             break
-    for answer, found in zip(known(stitch), heard(stream, 2), strict=True):
+    for answer, found in zip(known(stitch), heard(stream, 3), strict=True):
         assert (answer is None) == bool(found.ends)
         assert answer in (None, has(found))
 
@@ -146,14 +155,27 @@ def test_what_is_known_is_what_the_client_has_whatever_is_said(chunks: list[list
 @settings(max_examples=50)
 @given(CHUNKS)
 def test_half_a_call_never_ends_well(chunks: list[list[dict[str, Any]]]) -> None:
-    stitch, stream = Stitch(BEGUN, 2), BEGUN
+    stitch, stream = Stitch(BEGUN, 3), BEGUN
     stitch.hand_over()
     try:
         for rows in chunks:
             stream += b"".join(stitch.take(event(rows)))
     except Unstitchable:
         return
-    found = heard(stream, 2)[1]
+    found = heard(stream, 3)[1]
     assert found.calls[0][:2] == ["call_1", "f"]
     if found.ends and found.ends[0] != "length":
         json.loads(found.calls[0][2])
+
+
+@settings(max_examples=50)
+@given(CHUNKS)
+def test_refusal_stays_one_whatever_is_said(chunks: list[list[dict[str, Any]]]) -> None:
+    stitch, stream = Stitch(BEGUN, 3), BEGUN
+    stitch.hand_over()
+    with suppress(Unstitchable):
+        for rows in chunks:
+            for given_event in stitch.take(event(rows)):
+                stream += given_event
+    found = heard(stream, 3)[2]
+    assert (found.text, found.calls, found.refusal[:2]) == ("", {}, "No")

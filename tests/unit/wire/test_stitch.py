@@ -157,7 +157,7 @@ def test_usage_beside_several_answers_is_said_once() -> None:
     ("delivered", "choices"),
     [
         pytest.param(stream(ORIGIN, "a") + chunk(ORIGIN, {}, "stop"), 1, id="none is open"),
-        pytest.param(chunk(ORIGIN, {"refusal": "I can"}), 1, id="it is a refusal"),
+        pytest.param(stream(ORIGIN, "a") + chunk(ORIGIN, {"refusal": "b"}), 1, id="it is text and a refusal"),
         pytest.param(b'data: {"choices":[{"delta":[]}]}\n\n', 1, id="what was delivered is no chunk"),
         pytest.param(b"data: {]\n\n", 1, id="what was delivered is no JSON"),
     ],
