@@ -93,11 +93,16 @@ $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml
 	$(call install,.[dev])
 	@touch $(VENV)/.installed $@
 
+# On a processor with Intel's tile unit (AMX), which GCC 13 and older set up wrongly unless told to keep what looks unused.
+TILE_FLAGS = if grep -qsw amx_int8 /proc/cpuinfo && $${CC:-cc} --version 2>/dev/null | grep 'Free Software' >/dev/null && \
+  [ "$$($${CC:-cc} -dumpversion | cut -d. -f1)" -lt 14 ]; then echo '-fno-tree-dse -fno-dse -frecord-gcc-switches'; fi
+
 define install
 	@echo "==> installing $(1)"
 	@$(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("llama_cpp") is None)' || \
 	  echo "    llama-cpp-python is compiled once, about 5 minutes on 2 cores, unless a wheel of it is at hand"
-	@$(BIN)/pip install -v --disable-pip-version-check -e '$(1)' 2>&1 | tee $(VENV)/install.log | $(PROGRESS) || \
+	@tiles="$$($(TILE_FLAGS))"; export CFLAGS="$$CFLAGS $$tiles" CXXFLAGS="$$CXXFLAGS $$tiles"; \
+	  $(BIN)/pip install -v --disable-pip-version-check -e '$(1)' 2>&1 | tee $(VENV)/install.log | $(PROGRESS) || \
 	  { echo "==> the installation failed; the end of $(VENV)/install.log says why:"; tail -n 40 $(VENV)/install.log; exit 1; }
 endef
 

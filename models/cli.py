@@ -19,6 +19,7 @@ from models.catalog.locate import ModelFile, catalogue, file_of, known, locate, 
 from models.columns import render_columns
 from models.conversion.choice import SLOW_FORMATS
 from models.conversion.naming import copy_path
+from models.conversion.tiling import AMX_WISHES
 from models.errors import EXIT_OK, EXIT_SETUP, EXIT_USAGE, FileCorrupt, ModelsError, UsageError
 from models.server.settings import Endpoint, ServeSettings, TcpEndpoint, UnixEndpoint
 
@@ -120,7 +121,12 @@ def _add_serve(parser: _Parser) -> None:
     parser.add_argument(
         "--gpu-layers", type=_auto_or(0), default=None, metavar="auto|N", help="default: all if there is a GPU"
     )
-    parser.add_argument("--amx", action="store_true", help="compute with Intel's tile unit; needs a fitting build")
+    parser.add_argument(
+        "--amx",
+        choices=AMX_WISHES,
+        default="auto",
+        help="compute with Intel's tile unit; auto: where model and build are known to work; default %(default)s",
+    )
     parser.add_argument(
         "--canary", type=_at_least(0), default=300, metavar="SECONDS", help="try it so often, 0 never; default 300"
     )
@@ -211,7 +217,7 @@ def _settings(arguments: argparse.Namespace) -> ServeSettings:
         is_deterministic=arguments.deterministic,
         threads=arguments.threads,
         gpu_layers=arguments.gpu_layers,
-        wants_tiles=arguments.amx,
+        amx=arguments.amx,
         canary_seconds=arguments.canary,
         queue_limit=arguments.queue,
         body_limit_bytes=arguments.body_limit * _MEBIBYTE,
@@ -267,8 +273,11 @@ async def _convert(model: ModelFile) -> None:
 
     from models.conversion.fastest import Observer, fastest_file
     from models.conversion.means import survey
+    from models.conversion.tiling import choose_tiling
 
-    await fastest_file(model, await asyncio.to_thread(survey), Observer(_say, _say, lambda: None))
+    uses_tiles = (await asyncio.to_thread(choose_tiling, model.path, "auto")).uses_tiles
+    means = await asyncio.to_thread(survey, uses_tiles=uses_tiles)
+    await fastest_file(model, means, Observer(_say, _say, lambda: None))
 
 
 def _verify(arguments: argparse.Namespace) -> int:
@@ -303,14 +312,17 @@ def _fit(arguments: argparse.Namespace) -> int:
 def _bench(arguments: argparse.Namespace) -> int:
     from models.bench import table
     from models.bench.run import bench, peak_memory_bytes
+    from models.conversion.fastest import present_file
+    from models.conversion.tiling import choose_tiling
     from models.download.verify import check_form
 
     _quiet_llama()
     model = locate(arguments.model, models_folder(os.environ))
-    copy = copy_path(model)
-    path = copy if copy.is_file() else model.path
+    tiling = choose_tiling(model.path, "auto")
+    path = present_file(model, uses_tiles=tiling.uses_tiles)
     check_form(path)
-    measured = bench(path, arguments.seconds, _say)
+    _say(str(tiling))
+    measured = bench(path, arguments.seconds, _say, uses_tiles=tiling.uses_tiles)
     sys.stdout.write((table.render_json if arguments.json else table.render)(measured, peak_memory_bytes()))
     return EXIT_OK
 

@@ -34,7 +34,7 @@ def build_primer(local: LocalSettings, server: ModelServer, folder: Path, clock:
 
 def model_server_settings(local: LocalSettings, config: Config, folder: Path) -> ModelServerSettings:
     """How the model server is started; its socket lies in `folder`."""
-    flags = {"--no-pull": not local.pull, "--share-prefixes": local.share_prefixes, "--amx": local.amx}
+    flags = {"--no-pull": not local.pull, "--share-prefixes": local.share_prefixes}
     given = (flag for flag, is_given in flags.items() if is_given)
     options = (str(part) for option in _options(local, config).items() for part in option)
     return ModelServerSettings(
@@ -43,6 +43,7 @@ def model_server_settings(local: LocalSettings, config: Config, folder: Path) ->
         heartbeat_seconds=local.heartbeat_seconds,
         hang_seconds=local.hang_seconds,
         standby=local.standby,
+        precautions=("--amx", "off") if local.amx == "auto" else (),
     )
 
 
@@ -57,6 +58,7 @@ def _options(local: LocalSettings, config: Config) -> Mapping[str, object]:
         "--kv-memory": memory if memory == "auto" else memory // _MEBIBYTE,
         "--queue": local.queue,
         "--convert": local.convert,
+        "--amx": local.amx,
         "--canary": math.ceil(local.canary_seconds or 0),
         "--log-level": config.log.level,
         "--log-format": log.resolved(config.log.format),

@@ -24,13 +24,14 @@ _MEMORY_SHARE: Final = 2
 _TEXT: Final = "The quick brown fox jumps over the lazy dog, and then it wonders what the dog will say to that. "
 
 
-def bench(path: Path, limit_seconds: float, say: Callable[[str], None]) -> list[Rates]:
+def bench(path: Path, limit_seconds: float, say: Callable[[str], None], *, uses_tiles: bool = False) -> list[Rates]:
     """Rates at each of `SEQUENCES`, as many as there is memory for.
 
     Args:
         path: the GGUF file.
         limit_seconds: for each of the two parts of a measurement.
         say: takes progress, one line at a time.
+        uses_tiles: let the CPU's tile unit compute.
 
     Raises:
         LoadFailed: the file cannot be loaded, or not measured.
@@ -39,7 +40,7 @@ def bench(path: Path, limit_seconds: float, say: Callable[[str], None]) -> list[
     # Only here: importing llama_cpp loads the shared library, which reads the environment.
     from models.engine import llama
 
-    model = llama.Model(path, llama.choose_gpu_layers(None).layers)
+    model = llama.Model(path, llama.choose_gpu_layers(None).layers, uses_tiles=uses_tiles)
     try:
         if not model.makes_text:
             raise LoadFailed("only models that write can be measured: this one is made for embeddings")

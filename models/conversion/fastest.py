@@ -50,6 +50,12 @@ async def fastest_file(model: ModelFile, means: Means, observer: Observer) -> Pa
         return model.path
 
 
+def present_file(model: ModelFile, *, uses_tiles: bool) -> Path:
+    """Which of the files that are here already a server without a GPU would load for `model`."""
+    copy = copy_path(model)
+    return copy if copy.is_file() and not (uses_tiles and not _is_slow_on_tiles(model.path)) else model.path
+
+
 async def _copy(model: ModelFile, means: Means, observer: Observer) -> Path:
     target = await asyncio.to_thread(copy_path, model)
     if await asyncio.to_thread(target.is_file):

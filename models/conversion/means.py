@@ -24,18 +24,17 @@ class Means:
     uses_tiles: bool = False
 
 
-def survey(gpu_layers: int | None = None, threads: int | None = None, *, wants_tiles: bool = False) -> Means:
+def survey(gpu_layers: int | None = None, threads: int | None = None, *, uses_tiles: bool = False) -> Means:
     """Look at the machine. Loads llama.cpp, which takes a fraction of a second.
 
     Args:
         gpu_layers: that are to be on a GPU; None for all, if there is one.
         threads: None for as many as this process may use.
-        wants_tiles: whether the CPU's tile unit is to compute, if it can.
+        uses_tiles: whether the CPU's tile unit is to compute.
 
     """
     # Only here: importing llama_cpp loads the shared library, which reads the environment.
     from models.engine import llama
 
     has_gpu = llama.choose_gpu_layers(gpu_layers).layers > 0
-    uses_tiles = wants_tiles and llama.tiles_fault() is None
     return Means(has_gpu, available_bytes(), threads or available_threads(), uses_tiles)

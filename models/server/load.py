@@ -68,8 +68,13 @@ class Weights:
     threads: int
 
 
-def load_weights(path: Path, settings: ServeSettings) -> Weights:
+def load_weights(path: Path, settings: ServeSettings, *, uses_tiles: bool) -> Weights:
     """Load a file; takes from a fraction of a second to minutes, and releases the GIL.
+
+    Args:
+        path: the file.
+        settings: all flags.
+        uses_tiles: let the CPU's tile unit compute.
 
     Raises:
         LoadFailed: it cannot be loaded on this machine.
@@ -83,7 +88,7 @@ def load_weights(path: Path, settings: ServeSettings) -> Weights:
     kv: KvLayout = "split" if settings.is_deterministic else settings.kv
     wishes = Wishes(settings.context_tokens, settings.parallel, kv, settings.kv_bytes)
     look_before_loading(path, wishes, survey(settings.gpu_layers), _log)
-    model = llama.Model(path, gpu.layers, uses_tiles=settings.wants_tiles and _has_tiles())
+    model = llama.Model(path, gpu.layers, uses_tiles=uses_tiles)
     context_tokens = _clamped(settings.context_tokens, model.training_context_tokens)
     threads = settings.threads or available_threads()
     if not model.makes_text:
@@ -102,14 +107,6 @@ def load_weights(path: Path, settings: ServeSettings) -> Weights:
         sizing.cells, sizing.slots, STEP_TOKENS, threads, sizing.is_unified, has_flash_attention
     )
     return Weights(model, llama.Context(model, size), layout, context_tokens, sizing.parallel, threads)
-
-
-def _has_tiles() -> bool:
-    from models.engine import llama
-
-    if fault := llama.tiles_fault():
-        _log.warning("--amx: served without: %s", fault)
-    return fault is None
 
 
 def _embedding_context(model: "Model", context_tokens: int, threads: int) -> "EmbeddingContext":

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
@@ -18,6 +19,7 @@ from aiohttp import web
 from models.catalog.locate import ModelFile, locate, resolve
 from models.conversion.fastest import Observer, fastest_file
 from models.conversion.means import survey
+from models.conversion.tiling import Tiling, choose_tiling
 from models.download.pull import pull
 from models.engine.event import Delivery, hand_out
 from models.errors import EXIT_CRASHED, EXIT_OK, ListenFailed, LoadFailed, SetupError
@@ -135,12 +137,13 @@ class Server:
 
     async def _rise(self) -> Loaded | Embedder:
         await self._fetch()
-        path = await self._choose_file()
+        tiling = await self._choose_tiling()
+        path = await self._choose_file(tiling)
         if self._settings.is_held:
             await self._stand_by(path)
         self._enter(Phase.LOADING)
         started_at = time.monotonic()
-        weights = self._weights = await self._load(path)
+        weights = self._weights = await self._load(path, tiling)
         load_seconds = time.monotonic() - started_at
         self._enter(Phase.WARMING)
         loop = asyncio.get_running_loop()
@@ -170,14 +173,15 @@ class Server:
         self._reporter.ready(facts)
         return loaded
 
-    async def _load(self, path: Path) -> Weights:
+    async def _load(self, path: Path, tiling: Tiling) -> Weights:
+        load = partial(load_weights, settings=self._settings, uses_tiles=tiling.uses_tiles)
         try:
-            return await asyncio.to_thread(load_weights, path, self._settings)
+            return await asyncio.to_thread(load, path)
         except LoadFailed as error:
             if path == self._file.path:
                 raise
             _log.warning("the converted copy is not used, delete it to have it made anew: %s", error)
-            return await asyncio.to_thread(load_weights, self._file.path, self._settings)
+            return await asyncio.to_thread(load, self._file.path)
 
     async def _sing(self, loaded: Loaded | Embedder, stop: "asyncio.Task[Literal[True]]") -> None:
         """Generate a token now and then until told to stop: a spare that is never used fails when it is needed.
@@ -211,11 +215,18 @@ class Server:
         self._enter(Phase.FETCHING)
         await pull(entry, self._settings.folder, _log.info)
 
-    async def _choose_file(self) -> Path:
+    async def _choose_tiling(self) -> Tiling:
+        wish = self._settings.amx
+        tiling = await asyncio.to_thread(choose_tiling, self._file.path, wish)
+        _log.log(logging.WARNING if wish == "on" and not tiling.uses_tiles else logging.INFO, "%s", tiling)
+        return tiling
+
+    async def _choose_file(self, tiling: Tiling) -> Path:
         settings = self._settings
         if not settings.may_convert:
             return self._file.path
-        means = await asyncio.to_thread(survey, settings.gpu_layers, settings.threads, wants_tiles=settings.wants_tiles)
+        uses_tiles = tiling.uses_tiles
+        means = await asyncio.to_thread(survey, settings.gpu_layers, settings.threads, uses_tiles=uses_tiles)
         observer = Observer(_log.info, _log.warning, lambda: self._enter(Phase.CONVERTING))
         return await fastest_file(self._file, means, observer)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from models.conversion.tiling import AmxWish
 from models.engine.sizing import KvLayout
 
 
@@ -54,7 +55,7 @@ class ServeSettings:
         is_deterministic: a request gets the same text alone and among others.
         threads: None for as many as this process may use.
         gpu_layers: None for all if there is a GPU.
-        wants_tiles: let the CPU's tile unit compute, if this build of llama.cpp can.
+        amx: whether the CPU's tile unit computes.
         canary_seconds: generate a token so often; 0 for never.
         queue_limit: how many sequences may wait.
         body_limit_bytes: larger requests are refused.
@@ -77,7 +78,7 @@ class ServeSettings:
     is_deterministic: bool
     threads: int | None
     gpu_layers: int | None
-    wants_tiles: bool
+    amx: AmxWish
     canary_seconds: int
     queue_limit: int
     body_limit_bytes: int

@@ -151,8 +151,8 @@ class LocalSettings:
     """CPU threads of the model."""
     gpu_layers: LayerCount = "auto"
     """Layers to put on the GPU."""
-    amx: bool = False
-    """Whether Intel's tile unit computes, where the build of llama.cpp can."""
+    amx: Literal["auto", "on", "off"] = "auto"
+    """Whether Intel's tile unit computes; auto: where the model and the build of llama.cpp are known to work."""
     parallel: ParallelCount = "auto"
     """Answers that are generated at once."""
     kv_memory_bytes: KvBytes = "auto"

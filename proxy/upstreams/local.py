@@ -42,6 +42,8 @@ will too. One may have met a moment without memory; the third comes 0.6 s after 
 the children took."""
 _LASTING_FAULTS = frozenset({2, 3})
 """Exit codes of the child: wrong usage, and a model that cannot be had or loaded."""
+_FAULT_SIGNALS = frozenset({signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV})
+"""What the child dies of when llama.cpp does what it must not, or finds that it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class ModelServerSettings:
     heartbeat_seconds: float
     hang_seconds: float
     standby: Standby = "hot"
+    precautions: tuple[str, ...] = ()
+    """Further arguments for each child after one that died of a fault in llama.cpp: it is not to die of it again."""
 
     @property
     def command(self) -> Sequence[str]:
@@ -95,6 +99,8 @@ class ModelServer(ModelGate):
         """How often a child has become ready."""
         self._stillborn = 0
         """How many in a row have come to their end before that."""
+        self._precautions: tuple[str, ...] = ()
+        """What children are started with in addition since one has crashed."""
         self._backoff = Backoff(RESTART_INITIAL_SECONDS, RESTART_MAX_SECONDS, RESTART_FORGIVE_SECONDS)
         self._process: asyncio.subprocess.Process | None = None
 
@@ -157,6 +163,7 @@ class ModelServer(ModelGate):
         self._is_held = not self._spare.is_wanted
         return await asyncio.create_subprocess_exec(
             *self._settings.command,
+            *self._precautions,
             *(["--standby"] if self._is_held else []),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -181,8 +188,8 @@ class ModelServer(ModelGate):
             except ValueError:
                 return self._kill(process, "its standard output is not the supervision protocol")
             if not line:
-                self._judge_exit(await process.wait())
-                return failure or _how_it_ended(await process.wait())
+                end = self._judge_exit(await process.wait())
+                return failure or end
             message = _decode(line)
             failure = self._hear(message) or failure
             if self._is_hung(message):
@@ -192,10 +199,15 @@ class ModelServer(ModelGate):
                 self._enter(Phase.STANDBY, f"not needed for {REST_SECONDS:g} s")
                 return ""
 
-    def _judge_exit(self, status: int) -> None:
-        """The child has ended by itself."""
+    def _judge_exit(self, status: int) -> str:
+        """The child has ended by itself: how, and what is done about it."""
         self.is_hopeless |= status in _LASTING_FAULTS
         self._count_end()
+        how = _how_it_ended(status)
+        if -status not in _FAULT_SIGNALS or not self._settings.precautions:
+            return how
+        self._precautions = self._settings.precautions
+        return f"{how}; from now on it is served with {' '.join(self._precautions)}"
 
     def _kill(self, process: asyncio.subprocess.Process, why: str) -> str:
         """At once and for good: whoever hangs does not hear SIGTERM."""

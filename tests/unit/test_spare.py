@@ -28,6 +28,8 @@ def arguments(local: str) -> tuple[str, ...]:
         ("canary: off", "--canary", "0"),
         ("", "--convert", "auto"),
         ("convert: off", "--convert", "off"),
+        ("", "--amx", "auto"),
+        ("amx: off", "--amx", "off"),
     ],
 )
 def test_key_becomes_a_flag_with_its_value(local: str, flag: str, value: str) -> None:
@@ -37,7 +39,7 @@ def test_key_becomes_a_flag_with_its_value(local: str, flag: str, value: str) ->
 
 @pytest.mark.parametrize(
     ("local", "flag"),
-    [("share_prefixes: true", "--share-prefixes"), ("pull: false", "--no-pull"), ("amx: true", "--amx")],
+    [("share_prefixes: true", "--share-prefixes"), ("pull: false", "--no-pull")],
 )
 def test_flag_without_a_value_is_given_only_on_demand(local: str, flag: str) -> None:
     assert flag in arguments(local)
