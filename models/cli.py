@@ -19,7 +19,7 @@ from models.catalog.locate import ModelFile, catalogue, file_of, known, locate, 
 from models.columns import render_columns
 from models.conversion.choice import SLOW_FORMATS
 from models.conversion.naming import copy_path
-from models.conversion.tiling import AMX_WISHES
+from models.conversion.tiling import AMX_WISHES, AmxWish
 from models.errors import EXIT_OK, EXIT_SETUP, EXIT_USAGE, FileCorrupt, ModelsError, UsageError
 from models.server.settings import Endpoint, ServeSettings, TcpEndpoint, UnixEndpoint
 
@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     names = _add(commands, "pull", _pull, "fetch a model", DEFAULT_MODEL)
     names.add_argument("name", help="a name that `list` shows")
     _add_convert(names)
+    _add_amx(names)
     names = _add(commands, "verify", _verify, "check a model's file against what was promised", DEFAULT_MODEL)
     names.add_argument("name", help="a name that `list` shows")
     fit = _add(
@@ -79,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     bench = _add(commands, "bench", _bench, "measure how fast a model reads and writes here", DEFAULT_MODEL)
     bench.add_argument("model", metavar="NAME|PATH", help="its file has to be here")
     bench.add_argument("--json", action="store_true", help="for programs")
+    _add_amx(bench)
     bench.add_argument(
         "--seconds", type=_at_least(1), default=5, metavar="N", help="for each rate at most; default %(default)s"
     )
@@ -121,12 +123,7 @@ def _add_serve(parser: _Parser) -> None:
     parser.add_argument(
         "--gpu-layers", type=_auto_or(0), default=None, metavar="auto|N", help="default: all if there is a GPU"
     )
-    parser.add_argument(
-        "--amx",
-        choices=AMX_WISHES,
-        default="auto",
-        help="compute with Intel's tile unit; auto: where model and build are known to work; default %(default)s",
-    )
+    _add_amx(parser)
     parser.add_argument(
         "--canary", type=_at_least(0), default=300, metavar="SECONDS", help="try it so often, 0 never; default 300"
     )
@@ -146,6 +143,15 @@ def _add_convert(parser: _Parser) -> None:
         choices=("auto", "off"),
         default="auto",
         help="auto: a file that is slow on this CPU is converted once, beside itself; default %(default)s",
+    )
+
+
+def _add_amx(parser: _Parser) -> None:
+    parser.add_argument(
+        "--amx",
+        choices=AMX_WISHES,
+        default="auto",
+        help="compute with Intel's tile unit; auto: where model and build are known to work; default %(default)s",
     )
 
 
@@ -256,26 +262,26 @@ def _pull(arguments: argparse.Namespace) -> int:
     import asyncio
 
     folder = models_folder(os.environ)
-    asyncio.run(_fetch(known(arguments.name, folder), folder, may_convert=arguments.convert == "auto"))
+    asyncio.run(_fetch(known(arguments.name, folder), folder, arguments))
     return EXIT_OK
 
 
-async def _fetch(entry: CatalogEntry, folder: Path, *, may_convert: bool) -> None:
+async def _fetch(entry: CatalogEntry, folder: Path, arguments: argparse.Namespace) -> None:
     from models.download.pull import pull
 
     await pull(entry, folder, _say)
-    if may_convert:
-        await _convert(file_of(entry, folder))
+    if arguments.convert == "auto":
+        await _convert(file_of(entry, folder), arguments.amx)
 
 
-async def _convert(model: ModelFile) -> None:
+async def _convert(model: ModelFile, amx: AmxWish) -> None:
     import asyncio
 
     from models.conversion.fastest import Observer, fastest_file
     from models.conversion.means import survey
     from models.conversion.tiling import choose_tiling
 
-    uses_tiles = (await asyncio.to_thread(choose_tiling, model.path, "auto")).uses_tiles
+    uses_tiles = (await asyncio.to_thread(choose_tiling, model.path, amx)).uses_tiles
     means = await asyncio.to_thread(survey, uses_tiles=uses_tiles)
     await fastest_file(model, means, Observer(_say, _say, lambda: None))
 
@@ -318,7 +324,7 @@ def _bench(arguments: argparse.Namespace) -> int:
 
     _quiet_llama()
     model = locate(arguments.model, models_folder(os.environ))
-    tiling = choose_tiling(model.path, "auto")
+    tiling = choose_tiling(model.path, arguments.amx)
     path = present_file(model, uses_tiles=tiling.uses_tiles)
     check_form(path)
     _say(str(tiling))

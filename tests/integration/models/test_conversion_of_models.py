@@ -36,6 +36,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 MEANS = Means(has_gpu=False, memory_bytes=2**40, threads=2)
 LIMIT_SECONDS = 30.0
 
+WITHOUT_TILES = ("--amx", "off")
+"""Where the tile unit computes, the default model is fast as it comes."""
+
 
 class Heard:
     """What an observer was told."""
@@ -169,7 +172,7 @@ async def test_conversion_that_is_killed_says_by_what(tmp_path: Path) -> None:
 @pytest.mark.model
 async def test_server_killed_while_it_converts_leaves_what_is_swept_later(shipped: ModelFile) -> None:
     folder = shipped.path.parent
-    child = Child("--context", "512", environ=environ(shipped))
+    child = Child("--context", "512", *WITHOUT_TILES, environ=environ(shipped))
     await until_written(folder)
     child.process.kill()
     child.close()
@@ -200,7 +203,7 @@ def test_damaged_copy_is_passed_over(shipped: ModelFile) -> None:
 
 
 def phases(model: ModelFile, *flags: str) -> list[str]:
-    child = Child("--context", "512", *flags, environ=environ(model))
+    child = Child("--context", "512", *WITHOUT_TILES, *flags, environ=environ(model))
     lines = child.lines_until("ready")
     child.close()
     return [line["phase"] for line in lines if line["event"] == "phase"]
@@ -208,7 +211,8 @@ def phases(model: ModelFile, *flags: str) -> list[str]:
 
 @pytest.mark.model
 def test_pull_converts_and_list_says_so(shipped: ModelFile) -> None:
-    ran = [command(shipped, *line.split()) for line in (f"pull {DEFAULT_MODEL} --convert off", f"pull {DEFAULT_MODEL}")]
+    pull = ("pull", DEFAULT_MODEL, *WITHOUT_TILES)
+    ran = [command(shipped, *pull, *more) for more in (("--convert", "off"), ())]
     assert ["converted once" in each.stderr for each in ran] == [False, True]
     assert command(shipped, "list").stdout.splitlines()[1].split()[6] == "yes"
 
