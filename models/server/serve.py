@@ -24,6 +24,7 @@ from models.download.pull import pull
 from models.engine.event import Delivery, hand_out
 from models.errors import EXIT_CRASHED, EXIT_OK, ListenFailed, LoadFailed, SetupError
 from models.server.app import build_app
+from models.server.brief_thread import in_brief_thread
 from models.server.embeddings import Embedder
 from models.server.lifeline import LineReporter, ReadyFacts, Reporter, SilentReporter, beat, claim_stdout
 from models.server.load import Weights, build_loaded, canary, load_weights
@@ -176,12 +177,12 @@ class Server:
     async def _load(self, path: Path, tiling: Tiling) -> Weights:
         load = partial(load_weights, settings=self._settings, uses_tiles=tiling.uses_tiles)
         try:
-            return await asyncio.to_thread(load, path)
+            return await in_brief_thread(partial(load, path))
         except LoadFailed as error:
             if path == self._file.path:
                 raise
             _log.warning("the converted copy is not used, delete it to have it made anew: %s", error)
-            return await asyncio.to_thread(load, self._file.path)
+            return await in_brief_thread(partial(load, self._file.path))
 
     async def _sing(self, loaded: Loaded | Embedder, stop: "asyncio.Task[Literal[True]]") -> None:
         """Generate a token now and then until told to stop: a spare that is never used fails when it is needed.

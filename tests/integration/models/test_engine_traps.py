@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from models.server.prompt import PromptEncoder
 from models.server.template import ChatTemplate
 from tests.integration.models.by_hand import ByHand
 from tests.integration.models.tiny import BEGIN, END, TURN, Kind, pieces, write
+from tests.model_child import Child
 from tests.running import ROOT
 
 # What goes wrong, and the tests in front of it; those of memories stand in test_engine_memory.py, those of grammars and
@@ -94,6 +96,8 @@ a view of logits dies at the next decode
     test_row_drawn_from_later_is_the_new_one
 OpenMP spins at its barriers
     test_server_bounds_the_spinning_of_openmp test_supervised_server_is_nicer
+OpenMP spins less when more of its threads live than there are processors
+    test_nobody_but_the_engine_keeps_threads_that_compute
 the first decode reserves the graph
     test_start_is_told_in_order
 """
@@ -421,6 +425,24 @@ def test_server_bounds_the_spinning_of_openmp(file: Path, tmp_path: Path, given:
             pass
         said.seek(0)
         assert f"GOMP_SPINCOUNT = '{expected}'" in said.read()
+
+
+@pytest.mark.slow
+def test_nobody_but_the_engine_keeps_threads_that_compute(tmp_path: Path) -> None:
+    file = write(Kind.FULL, tmp_path / "tiny.gguf")
+    few, many = (Child("--model", str(file), "--context", "256", "--threads", threads) for threads in ("2", "6"))
+    for child in (few, many):
+        child.lines_until("ready")
+    deadline = time.monotonic() + 20.0
+    while (more := threads_of(many) - threads_of(few)) > 4 and time.monotonic() < deadline:
+        time.sleep(0.01)  # who has loaded is about to end
+    for child in (few, many):
+        child.close()
+    assert more == 4
+
+
+def threads_of(child: Child) -> int:
+    return len(list(Path(f"/proc/{child.process.pid}/task").iterdir()))
 
 
 @pytest.mark.slow
