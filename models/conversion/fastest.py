@@ -40,7 +40,7 @@ class Observer:
 
 async def fastest_file(model: ModelFile, means: Means, observer: Observer) -> Path:
     """The file to load for `model`, whose own file is here and stays; converts it if that is worth it."""
-    if means.has_gpu or (means.uses_tiles and not await asyncio.to_thread(_is_slow_on_tiles, model.path)):
+    if means.has_gpu or (means.uses_tiles and await asyncio.to_thread(_suits_tiles, model.path)):
         return model.path
     try:
         return await _copy(model, means, observer)
@@ -52,8 +52,10 @@ async def fastest_file(model: ModelFile, means: Means, observer: Observer) -> Pa
 
 def present_file(model: ModelFile, *, uses_tiles: bool) -> Path:
     """Which of the files that are here already a server without a GPU would load for `model`."""
+    if uses_tiles and _suits_tiles(model.path):
+        return model.path
     copy = copy_path(model)
-    return copy if copy.is_file() and not (uses_tiles and not _is_slow_on_tiles(model.path)) else model.path
+    return copy if copy.is_file() else model.path
 
 
 async def _copy(model: ModelFile, means: Means, observer: Observer) -> Path:
@@ -80,11 +82,11 @@ def _one_that_fits(copy: Path, original: Path, means: Means, observer: Observer)
     return original
 
 
-def _is_slow_on_tiles(path: Path) -> bool:
+def _suits_tiles(path: Path) -> bool:
     try:
-        return is_slow(header_of(path), uses_tiles=True)
+        return not is_slow(header_of(path), uses_tiles=True)
     except (HeaderInvalid, OSError):  # whoever loads it says what is wrong with it
-        return False
+        return True
 
 
 def _choose(path: Path, memory_bytes: int) -> Choice:

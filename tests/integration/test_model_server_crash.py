@@ -1,15 +1,11 @@
 """A model server that dies whenever it starts: how it dies decides how the next one is started."""
 
-import asyncio
-import random
-import sys
 from pathlib import Path
 
 import pytest
 
-from proxy.clock import SystemClock
-from proxy.telemetry.events import Event, ModelServerChanged, Phase
-from proxy.upstreams.local import ModelServer, ModelServerSettings
+from proxy.upstreams.local import ModelServerSettings
+from tests.integration.stillborn import ends_of
 
 pytestmark = pytest.mark.slow
 
@@ -20,22 +16,12 @@ async def told_at_start(
     folder: Path, monkeypatch: pytest.MonkeyPatch, death: str, precautions: tuple[str, ...] = PRECAUTIONS
 ) -> tuple[list[list[str]], list[str]]:
     """The arguments of three children that died so, and what was said of their ends."""
-    child, heard = folder / "child", folder / "heard"
-    child.write_text(f'#!/bin/sh\necho "$@" >> {heard}\n{death}\n')
-    child.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(child))
+    heard = folder / "heard"
     settings = ModelServerSettings(
         ("--amx", "auto"), str(folder / "s"), heartbeat_seconds=20, hang_seconds=20, precautions=precautions
     )
-    events: list[Event] = []
-    server = ModelServer(settings, SystemClock(), random.Random(0), events.append)
-    supervision = asyncio.create_task(server.run())
-    async with asyncio.timeout(30):
-        assert not await server.wait(3600.0)
-    supervision.cancel()
-    await asyncio.gather(supervision, return_exceptions=True)
-    ends = [event for event in events if isinstance(event, ModelServerChanged) and event.phase is Phase.DOWN]
-    return [line.split()[-2:] for line in heard.read_text().splitlines()], [end.detail for end in ends]
+    ends = await ends_of(f'echo "$@" >> {heard}\n{death}', settings, folder, monkeypatch)
+    return [line.split()[-2:] for line in heard.read_text().splitlines()], ends
 
 
 @pytest.mark.parametrize("fault", ["ILL", "ABRT", "SEGV", "BUS", "FPE"])
