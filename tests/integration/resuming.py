@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from openai import AsyncOpenAI
+from openai.types.chat import ParsedChatCompletion
 
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.upstream import FaultUpstream
@@ -28,6 +30,12 @@ async def client_of(config: str) -> AsyncIterator[AsyncOpenAI]:
         AsyncOpenAI(base_url=base_url, api_key="sk-client", max_retries=0, timeout=30) as client,
     ):
         yield client
+
+
+async def added_up(client: AsyncOpenAI, question: dict[str, Any]) -> ParsedChatCompletion[Any]:
+    """What the SDK has when the stream is over."""
+    async with client.chat.completions.stream(**question) as stream:
+        return await stream.get_final_completion()
 
 
 def clouds(*upstreams: FaultUpstream, prefill: str = "assistant", resume: str = "all") -> str:

@@ -10,7 +10,7 @@ from openai.types.chat import ParsedChatCompletion
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.spoken import Answer, Call, Habit
 from tests.fakes.upstream import FaultUpstream
-from tests.integration.resuming import BROKEN, client_of, clouds
+from tests.integration.resuming import BROKEN, added_up, client_of, clouds
 from tests.running import QUESTION, failing_over
 
 WEATHER = Call("call_a", "weather", r'{"city": "Zo\u00eb \"x\"", "n": 3}')
@@ -42,9 +42,7 @@ TRIP_FORMAT = {"type": "json_schema", "json_schema": {"name": "trip", "schema": 
 
 
 async def asked(client: AsyncOpenAI, **extra: Any) -> ParsedChatCompletion[None]:
-    """What the SDK has added up when the stream is over."""
-    async with client.chat.completions.stream(**QUESTION | {"tools": TOOLS} | extra) as stream:
-        return await stream.get_final_completion()
+    return await added_up(client, QUESTION | {"tools": TOOLS} | extra)
 
 
 def is_trip(text: str) -> bool:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from tests.fakes.behaviour import Behaviour
 from tests.fakes.spoken import Answer
 from tests.fakes.upstream import FaultUpstream
-from tests.integration.resuming import BROKEN, client_of, clouds
+from tests.integration.resuming import BROKEN, added_up, client_of, clouds
 from tests.running import QUESTION, failing_over
 
 REFUSAL = "I'm sorry, but naïve façades 日本語 👩‍👩‍👧 are nothing that I can help with."
@@ -36,10 +36,7 @@ class Trip(BaseModel):
 
 
 async def asked(client: AsyncOpenAI, **extra: Any) -> ParsedChatCompletion[Trip]:
-    """What the SDK has added up when the stream is over."""
-    question = QUESTION | {"max_tokens": 99} | extra
-    async with client.chat.completions.stream(**question, response_format=Trip) as stream:
-        return await stream.get_final_completion()
+    return await added_up(client, QUESTION | {"max_tokens": 99, "response_format": Trip} | extra)
 
 
 def said(completion: ParsedChatCompletion[Trip], index: int = 0) -> tuple[str | None, str | None, str]:
