@@ -430,15 +430,15 @@ def test_server_bounds_the_spinning_of_openmp(file: Path, tmp_path: Path, given:
 @pytest.mark.slow
 def test_nobody_but_the_engine_keeps_threads_that_compute(tmp_path: Path) -> None:
     file = write(Kind.FULL, tmp_path / "tiny.gguf")
-    few, many = (Child("--model", str(file), "--context", "256", "--threads", threads) for threads in ("2", "6"))
+    few, many = (Child("--model", str(file), "--context", "256", "--threads", threads) for threads in ("2", "12"))
     for child in (few, many):
         child.lines_until("ready")
     deadline = time.monotonic() + 20.0
-    while (more := threads_of(many) - threads_of(few)) > 4 and time.monotonic() < deadline:
+    while (more := threads_of(many) - threads_of(few)) >= 15 and time.monotonic() < deadline:
         time.sleep(0.01)  # who has loaded is about to end
     for child in (few, many):
         child.close()
-    assert more == 4
+    assert 5 < more < 15  # ten for the engine, where twenty are for two; one or the other that waits for a file besides
 
 
 def threads_of(child: Child) -> int:
