@@ -103,13 +103,22 @@ async def test_request_that_cannot_begin_in_time_is_refused_with_the_wait(crowd:
     await asyncio.gather(*crowding, return_exceptions=True)
 
 
+async def prime(crowd: ClientSession, body: dict[str, Any], client: str) -> int:
+    """How many tokens were read ahead for this client, now that they are."""
+    before = (await health(crowd))["read_tokens"]
+    async with crowd.post("/v1/prime", json=body, headers={"x-hotspare-client": client}) as answer:
+        assert answer.status == 202
+        tokens = int((await answer.json())["tokens"])
+    while (await health(crowd))["read_tokens"] == before:
+        await asyncio.sleep(0.01)  # the engine may not have taken it yet, and be idle
+    await until_idle(crowd)
+    return tokens
+
+
 async def test_primed_beginning_need_not_be_read_again(crowd: ClientSession) -> None:
     system = "Primed: " + SYSTEM
     body = {"model": NAME, "messages": [{"role": "system", "content": system}]}
-    async with crowd.post("/v1/prime", json=body, headers={"x-hotspare-client": "primed"}) as answer:
-        primed = (await answer.json())["tokens"]
-        assert answer.status == 202
-    await until_idle(crowd)
+    primed = await prime(crowd, body, "primed")
     before = await health(crowd)
     await ask(crowd, "What do you sell?", "primed", system)
     assert (await health(crowd))["inherited_tokens"] - before["inherited_tokens"] >= primed
@@ -129,14 +138,13 @@ async def test_primed_beginning_need_not_be_read_again(crowd: ClientSession) -> 
 async def test_what_the_proxy_tells_of_a_request_is_how_its_prompt_begins(
     crowd: ClientSession, request: pytest.FixtureRequest, fields: dict[str, Any], leading: list[dict[str, str]]
 ) -> None:
-    who = {"x-hotspare-client": request.node.name}
     messages = [*leading, {"role": "user", "content": "What is the weather in Oslo?"}]
     body = {"model": NAME, "messages": messages, "max_tokens": 8} | fields
     told = json.loads(beginning(json.dumps(body).encode()) or b"{}")
-    async with crowd.post("/v1/prime", json=told | {"model": NAME}, headers=who) as answer:
-        primed = (await answer.json())["tokens"]
-    await until_idle(crowd)
-    async with crowd.post("/v1/chat/completions", json=body, headers=who) as answer:
+    primed = await prime(crowd, told | {"model": NAME}, request.node.name)
+    async with crowd.post(
+        "/v1/chat/completions", json=body, headers={"x-hotspare-client": request.node.name}
+    ) as answer:
         usage = (await answer.json())["usage"]
     assert usage["prompt_tokens_details"]["cached_tokens"] == primed
     assert primed > usage["prompt_tokens"] / 2
