@@ -120,6 +120,8 @@ class StreamAnswer:
             return outcome
         if not completion.is_finished(self._journal.tail()):
             return outcome
+        if self.lacks_end and completion.is_open(self._journal.known()):
+            return outcome
         return OK if outcome.status == OK.status else Outcome(Kind.OK, outcome.status)
 
     @property

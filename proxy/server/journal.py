@@ -52,6 +52,10 @@ class Journal:
         """Every byte that was added, if `is_complete`."""
         return b"".join([*(zlib.decompress(packed, _WINDOW_BITS) for packed in self._packed), *self._fresh])
 
+    def known(self) -> bytes:
+        """What there is of it: all of it, or the tail where the rest was forgotten."""
+        return self.delivered() if self.is_complete else b"".join(self.tail())
+
     def close(self) -> None:
         """Give the memory back."""
         self._budget.used_bytes -= sum(map(len, self._packed))

@@ -29,11 +29,23 @@ class _Chunk(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class _Place(msgspec.Struct):
+    index: msgspec.Raw = msgspec.Raw(b"0")
+    finish_reason: str | None = None
+
+
+class _Places(msgspec.Struct):
+    """Of a chunk, which answers it speaks of, and which of them it ends."""
+
+    choices: list[_Place] | None = None
+
+
 class _Whole(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_decode_places = msgspec.json.Decoder(_Places).decode
 _decode_whole = msgspec.json.Decoder(_Whole).decode
 
 _FINISH_REASON = b'"finish_reason"'
@@ -78,6 +90,25 @@ def is_finished(tail: Sequence[bytes]) -> bool:
     missing: it takes a cut answer for a whole one.
     """
     return is_done(tail) or any(glance(data).is_finished for block in tail for data in sse.payloads(block))
+
+
+def is_open(delivered: bytes) -> bool:
+    """Whether one of the answers that a stream has begun has no reason for its end, by all that it has delivered. Of
+    several answers one may be complete while another is cut.
+    """
+    begun: set[bytes] = set()
+    finished: set[bytes] = set()
+    for data in sse.payloads(delivered):
+        for choice in _places(data):
+            (finished if choice.finish_reason else begun).add(bytes(choice.index))
+    return not begun <= finished
+
+
+def _places(data: bytes) -> Sequence[_Place]:
+    try:
+        return _decode_places(data).choices or ()
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return ()
 
 
 def is_error(data: bytes) -> bool:

@@ -10,3 +10,5 @@ DONE = sse.event(b"[DONE]")
 PING = b": ping\n\n"
 ERROR = sse.event(b'{"error":{"message":"overloaded"}}')
 ANSWER = b'{"choices":[{"message":{"content":"Hi"}}]}'
+OTHER_TEXT = sse.event(b'{"choices":[{"index":1,"delta":{"content":"Ho"},"finish_reason":null}]}')
+OTHER_STOP = sse.event(b'{"choices":[{"index":1,"delta":{},"finish_reason":"stop"}]}')

@@ -12,7 +12,18 @@ from proxy.server.journal import Budget
 from proxy.upstreams.transport import AttemptFailed
 from proxy.wire import sse
 from proxy.wire.headers import Fields
-from tests.unit.server.completions import ANSWER, DONE, ERROR, PING, ROLE, STOP, TEXT, USAGE
+from tests.unit.server.completions import (
+    ANSWER,
+    DONE,
+    ERROR,
+    OTHER_STOP,
+    OTHER_TEXT,
+    PING,
+    ROLE,
+    STOP,
+    TEXT,
+    USAGE,
+)
 from tests.unit.stand_ins import EVENT_STREAM, JSON, response_head
 
 CUT = Outcome(Kind.CUT, 200, detail="ended early")
@@ -187,6 +198,12 @@ VERDICTS: dict[str, tuple[Sequence[bytes], Kind]] = {
     "finished, then silent": ([TEXT, STOP, PING], Kind.OK),
     "finished, then half an event": ([TEXT, STOP, DONE[:3]], Kind.OK),
     "not finished": ([TEXT, TEXT], Kind.CUT),
+    "one of two finished": ([TEXT, OTHER_TEXT, STOP], Kind.CUT),
+    "one of two finished, in one block": ([TEXT + OTHER_TEXT + STOP], Kind.CUT),
+    "one of two finished, the other long silent": ([OTHER_TEXT, *[TEXT] * 500, STOP], Kind.CUT),
+    "one of two finished, then an error event": ([TEXT, OTHER_TEXT, STOP, ERROR], Kind.CUT),
+    "both finished": ([TEXT, OTHER_TEXT, STOP, OTHER_STOP], Kind.OK),
+    "one of two finished, and done": ([TEXT, OTHER_TEXT, STOP, DONE], Kind.OK),
     "error event": ([TEXT, ERROR], Kind.CUT),
     "finished, then an error event": ([TEXT, STOP, ERROR], Kind.OK),
     "the word error": ([TEXT, sse.event(b'{"choices":[{"delta":{"content":"\\"error\\""}}]}'), DONE], Kind.OK),
@@ -218,6 +235,14 @@ def test_keep_alives_do_not_push_the_finish_out_of_sight(count: int) -> None:
 def test_answer_tells_a_keep_alive_from_content(piece: bytes, is_keep_alive: bool) -> None:
     answer, _ = stream(TEXT, piece)
     assert answer.is_keep_alive is is_keep_alive
+
+
+def test_where_the_beginning_was_forgotten_the_tail_tells_whether_an_answer_is_open() -> None:
+    answer = StreamAnswer(response_head(fields=EVENT_STREAM), Budget(limit_bytes=0))
+    for piece in [*[TEXT] * 500, OTHER_TEXT, STOP]:
+        answer.take(piece)
+    assert answer.remains().delivered is None
+    assert answer.broken(CUT) is CUT
 
 
 def test_memory_of_a_stream_is_given_back_when_it_is_over() -> None:

@@ -23,6 +23,8 @@ def chunk(delta: str, finish: str = "null", rest: str = "") -> bytes:
 ROLE = chunk('{"role":"assistant","content":"","refusal":null}')
 TEXT = chunk('{"content":"Hel"}')
 STOP = chunk("{}", '"stop"')
+OTHER_TEXT = TEXT.replace(b'"index":0', b'"index":1')
+OTHER_STOP = STOP.replace(b'"index":0', b'"index":1')
 USAGE = b'{"id":"chatcmpl-1","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}'
 ERROR_EVENT = b'{"error":{"message":"The server had an error","type":"server_error","param":null,"code":null}}'
 
@@ -93,6 +95,22 @@ def test_content_of_any_choice_is_content() -> None:
 )
 def test_end_of_a_closed_stream(events: list[bytes], is_finished: bool) -> None:
     assert completion.is_finished([sse.event(data) for data in events]) is is_finished
+
+
+@pytest.mark.parametrize(
+    ("events", "is_open"),
+    [
+        pytest.param([TEXT], True, id="begun"),
+        pytest.param([TEXT, STOP], False, id="ended"),
+        pytest.param([TEXT, OTHER_TEXT, STOP], True, id="one of two ended"),
+        pytest.param([TEXT, OTHER_TEXT, STOP, USAGE], True, id="one of two ended, then usage"),
+        pytest.param([TEXT, OTHER_TEXT, OTHER_STOP, STOP], False, id="both ended"),
+        pytest.param([STOP, b"[DONE]", b"{", b'{"choices":7}', b'{"choices":null}'], False, id="no chunks at all"),
+        pytest.param([b'{"choices":[{"text":"a"}]}', b'{"choices":[{"index":0,"finish_reason":"stop"}]}'], False),
+    ],
+)
+def test_whether_an_answer_is_open(events: list[bytes], is_open: bool) -> None:
+    assert completion.is_open(b"".join(map(sse.event, events))) is is_open
 
 
 def test_several_events_in_one_block_are_all_judged() -> None:
