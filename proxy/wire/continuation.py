@@ -6,7 +6,8 @@
     prefix     the same, marked `"prefix": true` (Mistral, DeepSeek)
     vllm       the same, with `continue_final_message` (vLLM, SGLang)
 
-In a text completion all but the first put the text behind the prompt.
+In a text completion all but the first put the text behind the prompt. Nobody goes on behind several prompts, of whose
+answers a text does not say which one it is of, or behind one that is echoed: it would be echoed again.
 
 Only the first goes on with tool calls, which no message can leave half said, and with text that has to follow a schema
 or a grammar. The others begin those anew behind the prefill (llama.cpp issue 17435; vLLM's matchers see generated
@@ -69,6 +70,7 @@ def continued(body: bytes, prefill: str, delivered: list[Delivered | None]) -> b
     Raises Unstitchable where the convention has no way to say that.
     """
     fields = _decode_fields(body)
+    _check_prompt(fields)
     if any(answer.is_refusal for answer in delivered if answer):
         fields = _freed(fields, delivered)
     if prefill == "hotspare":
@@ -80,6 +82,15 @@ def continued(body: bytes, prefill: str, delivered: list[Delivered | None]) -> b
     elif text:
         fields["prompt"] = _with_prompt(fields.get("prompt", msgspec.Raw(b"null")), text)
     return msgspec.json.encode(fields)
+
+
+def _check_prompt(fields: _Fields) -> None:
+    if bytes(fields.get("echo", b"")) == b"true":
+        raise Unstitchable("the prompt is part of the answer")
+    prompt = fields.get("prompt", msgspec.Raw(b"null"))
+    several = _decode_list(prompt) if bytes(prompt).startswith(b"[") else []
+    if len(several) > 1 and bytes(several[0]).startswith((b'"', b"[")):  # not the token ids of one
+        raise Unstitchable("there are several prompts")
 
 
 def _freed(fields: _Fields, delivered: list[Delivered | None]) -> _Fields:

@@ -72,6 +72,25 @@ def test_prompt_that_is_not_one_text_cannot_be_continued(prompt: object) -> None
         asked({"model": "m", "prompt": prompt}, "assistant")
 
 
+@pytest.mark.parametrize("prefill", ["hotspare", "assistant", "prefix", "vllm"])
+@pytest.mark.parametrize("prompt", [["a", "b"], [[1], [2]]])
+def test_nobody_goes_on_behind_several_prompts(prefill: str, prompt: object) -> None:
+    with pytest.raises(Unstitchable):
+        asked({"model": "m", "prompt": prompt}, prefill)
+
+
+@pytest.mark.parametrize("prompt", [["Once"], [1, 2, 3], [[1, 2]]])
+def test_our_own_server_goes_on_behind_one_prompt_however_it_is_told(prompt: object) -> None:
+    assert asked({"model": "m", "prompt": prompt}, "hotspare")["delivered_text"] == "Hel"
+
+
+@pytest.mark.parametrize("prefill", ["hotspare", "assistant", "prefix", "vllm"])
+def test_nobody_goes_on_behind_a_prompt_that_is_echoed(prefill: str) -> None:
+    with pytest.raises(Unstitchable):
+        asked({**TEXT, "echo": True}, prefill)
+    assert asked({**TEXT, "echo": False}, prefill)["echo"] is False
+
+
 def test_other_values_keep_their_bytes() -> None:
     body = b'{"model":"m","messages":[{"role":"user","content":"\\u00e9"}],"temperature":1.00}'
     sent = continued(body, "assistant", [Delivered("é")])
