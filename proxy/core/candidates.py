@@ -17,6 +17,9 @@ class Need(Word):
     REQUIRED_TOOL = "required_tool"
     JSON = "json"
     LOGPROBS = "logprobs"
+    LOGIT_BIAS = "logit_bias"
+    NUMBERED_PROMPT = "token_ids"
+    """A prompt of token ids."""
     VISION = "vision"
     AUDIO = "audio"
     EMBEDDINGS = "embeddings"
@@ -35,6 +38,10 @@ LOSS_OF_LOCAL_MODEL: Mapping[Need, Loss] = MappingProxyType(
     {
         # The rest of a conversation is worth an answer, and the client is told.
         Need.HISTORY: Loss.DROP,
+        # Both number the tokens of the model that was asked for. In another vocabulary they are other words: a prompt
+        # of them is nonsense, and an answer that is held to them too. Without the bias it is an answer.
+        Need.LOGIT_BIAS: Loss.DROP,
+        Need.NUMBERED_PROMPT: Loss.REFUSE,
         Need.VISION: Loss.REFUSE,
         Need.AUDIO: Loss.REFUSE,
         # Vectors of another model poison an index without anybody noticing.
@@ -97,6 +104,9 @@ class Plan:
     refused: Mapping[str, tuple[Need, ...]]
 
 
+_OF_ITS_VOCABULARY = frozenset({Need.LOGIT_BIAS, Need.NUMBERED_PROMPT})
+"""What the local model can do for those who ask for it by its name."""
+
 _PLANS = 1024
 
 
@@ -122,7 +132,9 @@ class Router:
     def _plan(self, model: str, needs: frozenset[Need]) -> Plan:
         route = next(route for route in self._routes if fnmatchcase(model, route.match))
         named = tuple(target for target in route.targets if target.served_model == model)
-        return _compare(named or route.targets, route.resume, model, needs)
+        if named:
+            return _compare(named, route.resume, model, needs - _OF_ITS_VOCABULARY)
+        return _compare(route.targets, route.resume, model, needs)
 
 
 def _compare(targets: Sequence[Target], resume: Resume, model: str, needs: frozenset[Need]) -> Plan:

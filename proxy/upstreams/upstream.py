@@ -82,6 +82,7 @@ class Sabotage(Protocol):
 
 _OURS = frozenset({"host", "content-length", "expect", "via"})
 _INSPECTED = frozenset({"accept-encoding"})
+_OF_ONE_VOCABULARY = ("logit_bias",)
 _SIGNS_OF_ABSENCE = frozenset({Kind.CONNECT, Kind.RESET, Kind.CUT})
 
 
@@ -123,13 +124,15 @@ class Upstream:
         return self._gate is None or await self._gate.wait(seconds)
 
     def dispatch(self, call: Call, model: str | None, sink: Sink, *, connect_seconds: float, extra: Fields) -> Dispatch:
-        """Send `call` as a completion request, under this upstream's name for the model.
+        """Send `call` as a completion request, under this upstream's name for the model. Where the local one stands in
+        for another, it is not told what numbers the tokens of that.
 
         The answer is asked for without compression, because somebody will look into it. `extra` takes the place of
         what the client has sent under these names. Raises RequestInvalid.
         """
         assert isinstance(call.body, bytes)
-        body = call.body if model is None else peek.with_model(call.body, model)
+        dropped = _OF_ONE_VOCABULARY if self.is_local else ()
+        body = call.body if model is None else peek.with_model(call.body, model, dropped)
         head = b"%bContent-Length: %d\r\n\r\n" % (self._head(call, extra), len(body))
         if self.sabotage is not None:
             send = self._transport.dispatch

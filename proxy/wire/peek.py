@@ -1,5 +1,8 @@
 """The few fields of a request that routing needs, read by one typed decode. The body itself stays bytes."""
 
+import re
+from collections.abc import Collection
+
 import msgspec
 
 from proxy.errors import RequestInvalid
@@ -17,6 +20,8 @@ class _Body(msgspec.Struct):
     tool_choice: msgspec.Raw = msgspec.Raw()
     response_format: msgspec.Raw = msgspec.Raw()
     logprobs: msgspec.Raw = msgspec.Raw()
+    logit_bias: msgspec.Raw = msgspec.Raw()
+    prompt: msgspec.Raw = msgspec.Raw()
     audio: msgspec.Raw = msgspec.Raw()
 
 
@@ -31,6 +36,8 @@ class _Plain(msgspec.Struct, gc=False):
     tool_choice: msgspec.UnsetType = msgspec.UNSET
     response_format: msgspec.UnsetType = msgspec.UNSET
     logprobs: msgspec.UnsetType = msgspec.UNSET
+    logit_bias: msgspec.UnsetType = msgspec.UNSET
+    prompt: str | None = None
     audio: msgspec.UnsetType = msgspec.UNSET
 
 
@@ -72,12 +79,17 @@ def _peek_closely(body: bytes) -> Peek:
     return Peek(_model(fields.model), _flag(fields.stream, "stream"), frozenset(_needs(fields, body)))
 
 
-def with_model(body: bytes, model: str) -> bytes:
-    """The same request for another model; every other value keeps its bytes. Raises RequestInvalid."""
+def with_model(body: bytes, model: str, dropped: Collection[str] = ()) -> bytes:
+    """The same request for another model, without the `dropped` fields; every other value keeps its bytes.
+
+    Raises RequestInvalid.
+    """
     try:
         fields = _decode_fields(body)
     except UnicodeDecodeError:
         raise RequestInvalid("A field's name in the JSON body is not UTF-8.", code="invalid_json") from None
+    for name in dropped:
+        fields.pop(name, None)
     fields["model"] = msgspec.Raw(msgspec.json.encode(model))
     return msgspec.json.encode(fields)
 
@@ -113,6 +125,9 @@ def _flag(raw: msgspec.Raw, name: str) -> bool:
     return value == b"true"
 
 
+_TOKEN_IDS = re.compile(rb"\[\s*(?:\[\s*)?[0-9]")
+"""A list that begins with a number, or with such a list."""
+
 _NOTHING = (b"", b"null", b"false", b"[]", b"{}", b"0")
 
 
@@ -122,6 +137,8 @@ def _needs(fields: _Body, body: bytes) -> list[str]:
         "required_tool": _is_demand(fields.tool_choice) or bytes(fields.function_call).startswith(b"{"),
         "json": _type(fields.response_format) in ("json_object", "json_schema"),
         "logprobs": _is_set(fields.logprobs),
+        "logit_bias": _is_set(fields.logit_bias),
+        "token_ids": _TOKEN_IDS.match(fields.prompt) is not None,
         "vision": _stands_in_messages(b'"image_url"', fields, body),
         "audio": _is_set(fields.audio) or _stands_in_messages(b'"input_audio"', fields, body),
     }

@@ -234,6 +234,22 @@ async def test_local_model_stands_in_for_tools_and_schemas_with_nothing_left_out
     assert "x-hotspare-degraded" not in raw.headers
 
 
+@pytest.mark.model
+@pytest.mark.slow
+async def test_numbers_of_another_models_tokens_are_not_taken_for_the_local_ones(
+    upstream: FaultUpstream, local_url: str
+) -> None:
+    await upstream.stop()
+    bias = {"100257": -100}  # more than the local model has
+    async with client_of(failing_over(upstream, local_url)) as client:
+        raw = await client.chat.completions.with_raw_response.create(**QUESTION, logit_bias=bias)
+        with pytest.raises(InternalServerError, match="local: cannot do token_ids"):
+            await client.completions.create(model="gpt-4o", prompt=[12805, 5304])
+        own = await client.completions.create(model=MODEL, prompt=[1, 2], max_tokens=1, logit_bias={"7": 100})
+    assert raw.headers["x-hotspare-degraded"] == "logit_bias"
+    assert own.choices[0].finish_reason == "length"
+
+
 async def test_embeddings_are_never_another_models(upstream: FaultUpstream, local_url: str) -> None:
     await upstream.stop()
     async with client_of(failing_over(upstream, local_url)) as client:

@@ -52,6 +52,15 @@ def test_local_model_asked_by_name_answers_alone() -> None:
     assert plan("smollm2").candidates == (Candidate("local", "smollm2", is_local=True),)
 
 
+def test_local_model_that_is_asked_by_name_knows_its_own_tokens() -> None:
+    assert plan("smollm2", Need.NUMBERED_PROMPT, Need.LOGIT_BIAS).candidates == plan("smollm2").candidates
+
+
+def test_local_model_does_not_take_another_models_tokens_for_its_own() -> None:
+    assert plan("gpt-5", Need.LOGIT_BIAS).candidates[-1].losses == (Need.LOGIT_BIAS,)
+    assert plan("gpt-5", Need.NUMBERED_PROMPT).refused == {"local": (Need.NUMBERED_PROMPT,)}
+
+
 def test_local_model_is_not_found_by_name_where_the_route_leaves_it_out() -> None:
     assert names(plan("smollm2", routes=(Route("*", (OPENAI,)),))) == ["openai"]
 

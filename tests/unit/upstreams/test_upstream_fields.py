@@ -109,6 +109,15 @@ def test_body_asks_for_the_upstreams_own_name() -> None:
     assert seen.named["content-length"] == str(len(seen.body))
 
 
+@pytest.mark.parametrize(("is_local", "model", "is_told"), [(True, "s", False), (True, None, True), (False, "s", True)])
+def test_stand_in_is_not_told_what_numbers_the_tokens_of_another_model(
+    is_local: bool, model: str | None, is_told: bool
+) -> None:
+    asked = call(body=b'{"model":"m","logit_bias":{"1":-100}}')
+    seen = sent_by(FakeUpstream(OUR_KEY, is_local=is_local), asked, model)
+    assert ("logit_bias" in json.loads(seen.body)) is is_told
+
+
 def test_body_that_cannot_name_another_model_is_the_clients_error() -> None:
     with pytest.raises(RequestInvalid):
         sent(OUR_KEY, call(body=b'{"\xff":1,"model":"gpt-5"}'), model="deployment")

@@ -46,6 +46,15 @@ AUDIO = [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"d
         ({"response_format": "json_object"}, set()),
         ({"logprobs": True}, {"logprobs"}),
         ({"logprobs": 5}, {"logprobs"}),
+        ({"logit_bias": {"1734": -100}}, {"logit_bias"}),
+        ({"logit_bias": {}}, set()),
+        ({"logit_bias": None}, set()),
+        ({"prompt": [1734, 7]}, {"token_ids"}),
+        ({"prompt": [[1734], [7]]}, {"token_ids"}),
+        ({"prompt": "[1734]"}, set()),
+        ({"prompt": ["1734"]}, set()),
+        ({"prompt": []}, set()),
+        ({"prompt": None}, set()),
         ({"messages": IMAGE}, {"vision"}),
         ({"messages": AUDIO}, {"audio"}),
         ({"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}, {"audio"}),
@@ -58,7 +67,13 @@ def test_needs_are_read_from_the_fields(fields: dict[str, object], needs: set[st
 
 def test_every_need_that_is_read_is_one_that_routing_knows() -> None:
     everything = body(
-        tools=[FUNCTION], tool_choice="required", response_format={"type": "json_object"}, logprobs=True, messages=IMAGE
+        tools=[FUNCTION],
+        tool_choice="required",
+        response_format={"type": "json_object"},
+        logprobs=True,
+        messages=IMAGE,
+        logit_bias={"1": 1},
+        prompt=[1],
     )
     assert {Need(word) for word in peek(everything).needs} == set(Need) - {Need.AUDIO, Need.EMBEDDINGS, Need.HISTORY}
 
@@ -164,3 +179,9 @@ def test_with_model_writes_names_that_need_escaping() -> None:
 def test_field_name_that_is_no_utf_8_cannot_be_sent_on_under_another_model() -> None:
     with pytest.raises(RequestInvalid, match="UTF-8"):
         with_model(b'{"model":"m","\xff":1}', "n")
+
+
+def test_fields_that_are_dropped_are_gone() -> None:
+    assert (
+        with_model(b'{"model":"m","logit_bias":{"1":1},"n":1.0}', "s", ("logit_bias", "x")) == b'{"model":"s","n":1.0}'
+    )
