@@ -27,7 +27,7 @@ from proxy.telemetry.events import AttemptEnded, Emit, Endpoint, Event, FaultCau
 from proxy.upstreams.pool import Pool
 from proxy.upstreams.upstream import Identity, Upstream
 from proxy.wire import sse
-from tests.unit.server.completions import ANSWER, DONE, ERROR, PING, ROLE, STOP, TEXT
+from tests.unit.server.completions import ANSWER, DONE, ERROR, OTHER_STOP, OTHER_TEXT, PING, ROLE, STOP, TEXT
 from tests.unit.stand_ins import (
     EVENT_STREAM,
     FakeClient,
@@ -490,6 +490,17 @@ def test_stream_that_breaks_twice_goes_on_twice() -> None:
     assert json.loads(trip.at("local").body)["delivered_text"] == "ab"
     trip.streams("local", WORDS["c"], STOP, DONE).end()
     assert texts(trip.stream[0]) == "abc"
+
+
+def test_whoever_goes_on_has_to_come_to_every_answer() -> None:
+    trip = resuming("local", body=b'{"model":"gpt-5","messages":[],"stream":true,"n":2}')
+    trip.streams("acme", WORDS["a"], OTHER_TEXT)
+    trip.fails("acme", Kind.CUT)
+    trip.streams("local", WORDS["b"], STOP).end()
+    assert trip.kinds == [("acme", Kind.CUT), ("local", Kind.CUT)]
+    assert json.loads(trip.at("local").body)["delivered_text"] == [None, "Ho"]
+    trip.streams("local", OTHER_STOP).end()
+    assert (trip.stream[0].count(DONE), trip.account.result) == (1, Result.ANSWERED)
 
 
 def test_stream_with_which_nobody_goes_on_breaks_off_without_an_end() -> None:
