@@ -63,7 +63,9 @@ def _section(kind: type[T], place: Place, reading: Reading, default: object) -> 
             values[field.name] = _field(field.name, hints[field.name], entries[key], reading, fallback)
         else:
             values[field.name] = fallback
-            if fallback is _NOTHING:
+            if fallback is _NOTHING and key in entries:
+                reading.record(entries[key], "has no value", "write one, or set the environment variables in it")
+            elif fallback is _NOTHING:
                 reading.record(place.below(key, place.node), "is missing", f"add {key}")
     if any(value is _NOTHING for value in values.values()):
         raise Rejected

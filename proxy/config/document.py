@@ -49,8 +49,9 @@ def compose(text: str) -> Place | None:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         raise Malformed(_line_of(error.problem_mark), f"is not YAML: {error.problem}") from None
-    except yaml.YAMLError:
-        raise Malformed(None, "is not YAML: it holds a control character") from None
+    except yaml.reader.ReaderError as error:
+        problem = f"holds the control character U+{error.character:04X}"
+        raise Malformed(text.count("\n", 0, error.position) + 1, problem, "remove it") from None
     except RecursionError:
         raise Malformed(None, "is nested too deeply") from None
     return None if node is None else Place(node, "")

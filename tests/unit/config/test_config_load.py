@@ -147,6 +147,11 @@ def test_text_that_no_parser_takes_is_a_fault(text: str) -> None:
     assert len(faults_of(text)) == 1
 
 
+def test_control_character_is_named_with_its_line() -> None:
+    (fault,) = faults_of("listen: 127.0.0.1:1\nworkers: \x072\n")
+    assert (fault.line, fault.problem, fault.remedy) == (2, "holds the control character U+0007", "remove it")
+
+
 def test_anchor_is_shared() -> None:
     config = read("""
     upstreams:
@@ -199,6 +204,12 @@ def test_text_means_what_its_key_says_not_what_yaml_guesses() -> None:
 @pytest.mark.parametrize("null", ["", "~", "null", "${NOT_SET:-}"])
 def test_null_is_as_if_the_key_were_left_out(null: str) -> None:
     assert read(f"listen: {null}\n") == Config()
+
+
+@pytest.mark.parametrize("null", ["", "~", "${EMPTY}", "${NOT_SET:-}"])
+def test_required_key_without_a_value_is_not_called_missing(null: str) -> None:
+    (fault,) = faults_of(f"upstreams:\n  - name: a\n    base_url: {null}\n", {"EMPTY": ""})
+    assert (fault.line, fault.key, fault.problem) == (3, "upstreams[0].base_url", "has no value")
 
 
 def test_local_false_switches_it_off() -> None:
