@@ -135,7 +135,9 @@ def _drills_have_a_target(config: Config) -> Iterator[Finding]:
     known = [*clouds, LOCAL] if config.local else clouds
     for index, drill in enumerate(config.drills.schedule):
         key = f"drills.schedule[{index}].upstream"
-        for name in meant(drill.upstream, clouds) or (ALL,):
+        if ALL in drill.upstream and not clouds:
+            yield Finding(key, f"is {ALL}, but there is no upstream", "add one, or remove the drill")
+        for name in meant(drill.upstream, clouds):
             if name not in known:
                 yield Finding(key, f"there is no upstream '{name}'", f"choose from {', '.join([*known, ALL])}")
 

@@ -58,7 +58,10 @@ def test_scheduled_drill_may_have_several_upstreams(local: str, upstream: str, i
 
 
 def test_scheduled_drill_of_all_clouds_needs_one() -> None:
-    assert faulty_keys(scheduled("all")) == ["drills.schedule[0].upstream"]
+    with pytest.raises(ConfigInvalid) as caught:
+        parse(scheduled("all"), {}, file="config.yaml")
+    (fault,) = caught.value.faults
+    assert (fault.key, fault.remedy) == ("drills.schedule[0].upstream", "add one, or remove the drill")
 
 
 def test_upstream_names_are_unique() -> None:
