@@ -30,7 +30,7 @@ PROGRESS = awk '\
 .PHONY: help demo serve test lint bench guard curves outage serving check clean soak
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^#/!q; s/^# //p' Makefile
 
 demo: $(VENV)/.installed $(VENV)/.model
 	@exec $(BIN)/hotspare demo --model $(MODEL)
