@@ -235,7 +235,7 @@ def _settings(arguments: argparse.Namespace) -> ServeSettings:
 
 
 def _list(_arguments: argparse.Namespace) -> int:
-    sys.stdout.write(render_table(models_folder(os.environ)))
+    _show(render_table(models_folder(os.environ)))
     return EXIT_OK
 
 
@@ -311,7 +311,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     machine = survey()
     wishes = Wishes(arguments.context, arguments.parallel)
     verdicts = [judge(candidate(entry, folder), machine, wishes) for entry in catalogue(folder).values()]
-    sys.stdout.write((render_json if arguments.json else render)(verdicts, advise(verdicts), machine))
+    _show((render_json if arguments.json else render)(verdicts, advise(verdicts), machine))
     return EXIT_OK
 
 
@@ -329,8 +329,17 @@ def _bench(arguments: argparse.Namespace) -> int:
     check_form(path)
     _say(str(tiling))
     measured = bench(path, arguments.seconds, _say, uses_tiles=tiling.uses_tiles)
-    sys.stdout.write((table.render_json if arguments.json else table.render)(measured, peak_memory_bytes()))
+    _show((table.render_json if arguments.json else table.render)(measured, peak_memory_bytes()))
     return EXIT_OK
+
+
+def _show(text: str) -> None:
+    """On standard output. Whoever has stopped reading has seen enough, which the interpreter would complain about."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(line: str) -> None:

@@ -6,11 +6,13 @@ import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TextIO
 
+from proxy import signals
 from proxy.app import identity
 from proxy.clock import SystemClock
 from proxy.config.schema import LOCAL, Config, LocalSettings, LogSettings, UpstreamSettings
@@ -67,7 +69,8 @@ class Finding:
 
 
 async def check(config: Config, out: TextIO) -> bool:
-    """Check everything, print each finding as it comes; True if all is fine."""
+    """Check everything, print each finding as it comes; True if all is fine. SIGTERM and SIGHUP cancel it."""
+    signals.end_at_once()
     all_fine = True
     _print(out, Finding("configuration", "valid", True, ", then ".join(config.default_route.to)))
     _print(out, Finding("workers", "number", True, _workers(config)))
@@ -84,7 +87,13 @@ def _workers(config: Config) -> str:
 
 def _print(out: TextIO, finding: Finding) -> None:
     mark = "ok  " if finding.is_fine else "FAIL"
-    print(f"{mark}  {finding.subject:<16} {finding.what:<8} {finding.detail}", file=out, flush=True)
+    _say(out, f"{mark}  {finding.subject:<16} {finding.what:<8} {finding.detail}")
+
+
+def _say(out: TextIO, line: str) -> None:
+    """Whoever has stopped reading has the exit code."""
+    with suppress(BrokenPipeError):
+        print(line, file=out, flush=True)
 
 
 async def _findings(config: Config, out: TextIO) -> AsyncIterator[Finding]:
@@ -188,4 +197,4 @@ async def _wait_ready(server: ModelServer) -> Finding:
 
 def _tell(event: Event, out: TextIO) -> None:
     if isinstance(event, ModelServerChanged):
-        print(f"      {LOCAL:<16} {event.phase}", file=out, flush=True)
+        _say(out, f"      {LOCAL:<16} {event.phase}")

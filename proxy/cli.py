@@ -53,6 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HotspareError as error:
         print(f"hotspare: {error}", file=sys.stderr)  # noqa: T201
         return EXIT_FAILED
+    finally:
+        _let_go_of_stdout()
+
+
+def _let_go_of_stdout() -> None:
+    """What a reader who has gone did not take, the interpreter would complain about when it flushes, and exit 120."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -227,7 +237,10 @@ def _check(given: Given) -> int:
     from proxy.telemetry import log
 
     with log.configured("human", "error"):
-        return EXIT_OK if asyncio.run(check(given.config, sys.stdout)) else EXIT_FAILED
+        try:
+            return EXIT_OK if asyncio.run(check(given.config, sys.stdout)) else EXIT_FAILED
+        except asyncio.CancelledError:  # by SIGTERM, or the end of the terminal
+            return EXIT_INTERRUPTED
 
 
 def _drill(options: argparse.Namespace) -> int:
@@ -261,8 +274,7 @@ def _demo(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         sys.stdout.write("\n")  # the shell's prompt does not belong behind half a sentence
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # whoever read has seen enough; the interpreter would complain when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read has seen enough
         return EXIT_FAILED
     return EXIT_OK
 

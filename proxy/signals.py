@@ -1,4 +1,4 @@
-"""What signals mean to `hotspare serve`."""
+"""What signals mean to the commands."""
 
 import asyncio
 import os
@@ -31,3 +31,11 @@ def install(stopping: asyncio.Event, on_hangup: Callable[[], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, hang_up)
+
+
+def end_at_once() -> None:
+    """SIGTERM and SIGHUP cancel the calling task, as SIGINT does by asyncio.Runner: what it began, it clears away."""
+    task = asyncio.current_task()
+    assert task
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)

@@ -1,9 +1,7 @@
 """The demo as it runs: a real proxy, its real model server, a real client, and a cloud that is really killed."""
 
-import asyncio
 import os
 import shutil
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from typing import Final, TextIO
 
 import aiohttp
 
+from proxy import signals
 from proxy.app import Hotspare
 from proxy.clock import SystemClock
 from proxy.config.load import parse
@@ -48,7 +47,7 @@ async def demo(options: Options, out: TextIO) -> None:
 
     Raises DemoFailed: there is no local model, or an answer was not whole.
     """
-    _end_by_signals()
+    signals.end_at_once()
     clock = SystemClock()
     told = story(options.question, is_fast=options.is_fast)
     async with (
@@ -78,11 +77,3 @@ async def _running(config: Config) -> AsyncIterator[Hotspare]:
 def _base_url(hotspare: Hotspare) -> str:
     host, port = hotspare.addresses[-1]
     return f"http://{host}:{port}/v1"
-
-
-def _end_by_signals() -> None:
-    """SIGINT is seen to by asyncio.Runner."""
-    task = asyncio.current_task()
-    assert task
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)

@@ -13,6 +13,7 @@ ARROWS = """
     proxy.cli -> proxy.app proxy.check proxy.demo proxy.drill proxy.workers proxy.config proxy.telemetry proxy.errors
     proxy.check             -> *
     proxy.demo    -> proxy.app proxy.config proxy.wire proxy.telemetry proxy.telemetry.events proxy.errors proxy.clock
+    proxy.demo              -> proxy.signals
     proxy.drill             -> proxy.core proxy.wire proxy.errors proxy.clock proxy.signals
     proxy.workers           -> *
     proxy.app               -> *

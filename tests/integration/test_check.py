@@ -1,6 +1,7 @@
 """`hotspare check`: everything that the configuration names is tried, and each row says what to do."""
 
 import asyncio
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,27 @@ async def test_local_model_is_loaded_and_let_go(model_file: None, tmp_path: Path
     said = [line.split()[1] for line in report.text.splitlines() if line.startswith(" ")]
     assert report.code == 0
     assert said[-1] == "ready"
+
+
+@pytest.mark.model
+async def test_sigterm_leaves_nothing_behind(model_file: None, tmp_path: Path) -> None:
+    """It ended the command where it stood, and the folder of the model server's socket stayed."""
+    config, scratch = tmp_path / "hotspare.yaml", tmp_path / "scratch"
+    config.write_text(f"local: {{model: {MODEL}, context: 512, pull: false}}")
+    scratch.mkdir()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "proxy", "check", "--config", str(config)),
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(scratch)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout
+    while b" starting" not in await process.stdout.readline():
+        pass
+    assert [folder.name.startswith("hotspare-check-") for folder in scratch.iterdir()] == [True]
+    process.terminate()
+    await process.communicate()
+    assert (process.returncode, list(scratch.iterdir())) == (130, [])
 
 
 async def test_local_model_that_is_no_file_is_told(tmp_path: Path) -> None:

@@ -140,6 +140,24 @@ def test_command_that_is_interrupted_in_its_first_moment_says_nothing(package: s
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(("command", "code"), [("check", 1), ("model list", 0), ("model fit", 0)])
+def test_reader_who_leaves_early_is_no_reason_to_complain(
+    command: str, code: int, unbuffered: str, config: Path
+) -> None:
+    """As in `hotspare check | head -1`; there was a traceback."""
+    config.write_text("upstreams: [{name: dead, base_url: 'unix:///nowhere.sock', api_key: k}]\nlocal: false")
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    environment = os.environ | {"HOTSPARE_CONFIG": str(config), "PYTHONUNBUFFERED": unbuffered}
+    arguments = [sys.executable, "-m", "proxy", *command.split()]
+    ended = subprocess.run(
+        arguments, cwd=ROOT, env=environment, stdout=write_end, stderr=subprocess.PIPE, timeout=30, check=False
+    )
+    os.close(write_end)
+    assert (ended.returncode, ended.stderr) == (code, b"")
+
+
 def test_model_list_shows_the_default_model() -> None:
     ran = hotspare("model", "list")
     assert ran.returncode == 0
