@@ -9,15 +9,17 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import proxy
 from proxy.config import scalar
 from proxy.config.fault import ConfigInvalid
 from proxy.config.load import Source, read
 from proxy.config.schema import Config, LocalSettings
-from proxy.drill.options import SHAPES, Options
+from proxy.drill.options import MOST_SECONDS, SHAPES, Options
 from proxy.errors import HotspareError
+
+N = TypeVar("N", int, float)
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -27,6 +29,7 @@ EXIT_INTERRUPTED = 130
 
 _DEFAULT_CONFIG = "hotspare.yaml"
 _CLIENTS_MODEL = "gpt-4o-mini"
+_drill_time = scalar.duration_at_most(MOST_SECONDS)
 
 
 class Given(NamedTuple):
@@ -153,7 +156,7 @@ def _add_drill(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     command.add_argument("--shape", required=True, choices=SHAPES, metavar="SHAPE", help=", ".join(SHAPES))
     command.add_argument(
-        "--for", required=True, dest="seconds", type=_read_as(scalar.duration), metavar="TIME", help="30s, 2m: at most"
+        "--for", required=True, dest="seconds", type=_read_as(_drill_time), metavar="TIME", help="30s, 2m: at most"
     )
     command.add_argument(
         "--share", type=_read_as(scalar.share), default=1.0, metavar="SHARE", help="of requests; 5%% (default: all)"
@@ -171,7 +174,11 @@ def _add_drill(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.add_argument("--proxy", default="http://127.0.0.1:8080", metavar="URL", help="(default: %(default)s)")
     command.add_argument("--admin", metavar="URL", help="where its operations pages are, if not there too")
     command.add_argument(
-        "--clients", type=int, default=0, metavar="N", help="clients of the drill's own, with the key in OPENAI_API_KEY"
+        "--clients",
+        type=_read_as(scalar.whole(0)),
+        default=0,
+        metavar="N",
+        help="clients of the drill's own, with the key in OPENAI_API_KEY",
     )
     command.add_argument("--model", help=f"what they ask for (default: that of --only-model, or {_CLIENTS_MODEL})")
     command.add_argument(
@@ -185,10 +192,10 @@ def _add_drill(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.set_defaults(run=_drill)
 
 
-def _read_as(parse: Callable[[str], float]) -> Callable[[str], float]:
+def _read_as(parse: Callable[[str], N]) -> Callable[[str], N]:
     """The configuration's own parser, as argparse wants it."""
 
-    def read_argument(raw: str) -> float:
+    def read_argument(raw: str) -> N:
         try:
             return parse(raw)
         except scalar.Unreadable as error:

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from proxy.core.drill import MAX_SECONDS as MOST_SECONDS
 from proxy.core.drill_report import Shape
+
+__all__ = ["MOST_SECONDS", "SHAPES", "Options"]
 
 SHAPES: Final = tuple(str(shape) for shape in Shape)
 

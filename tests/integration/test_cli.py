@@ -158,6 +158,13 @@ def test_reader_who_leaves_early_is_no_reason_to_complain(
     assert (ended.returncode, ended.stderr) == (code, b"")
 
 
+@pytest.mark.parametrize("wrong", [("--for", "2h"), ("--for", "0"), ("--clients", "-3"), ("--share", "0%")])
+def test_drill_that_makes_no_sense_is_wrong_usage(wrong: tuple[str, str]) -> None:
+    ran = hotspare("drill", "--shape", "cut", "--for", "1s", "--proxy", "http://127.0.0.1:9", *wrong)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert f"argument {wrong[0]}: {wrong[1]!r} is " in ran.stderr
+
+
 def test_model_list_shows_the_default_model() -> None:
     ran = hotspare("model", "list")
     assert ran.returncode == 0
