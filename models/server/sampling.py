@@ -1,11 +1,16 @@
 """From what a request says about sampling, and what the model's makers recommend, to the engine's parameters. Pure."""
 
+from typing import Final
+
 from msgspec import Struct
 
 from models.engine.healing import NO_SEAM, Seam
 from models.engine.params import SamplingParams, llama_seed
 from models.errors import RequestError
 from models.server.request import ChatBody, CompletionBody
+
+_MOST_DIGITS: Final = 10
+"""More than any vocabulary needs; int() refuses thousands of them."""
 
 
 class SamplingDefaults(Struct, frozen=True):
@@ -70,9 +75,13 @@ def sampling_params(
 
 def _logit_bias(biases: dict[str, float], vocabulary_size: int) -> dict[int, float]:
     # A foreign id would be written outside of the logits by llama.cpp.
-    if not all(key.isascii() and key.isdigit() and int(key[:10]) < vocabulary_size for key in biases):
+    if not all(_is_token(key, vocabulary_size) for key in biases):
         raise RequestError(f"keys are token ids between 0 and {vocabulary_size - 1}", param="logit_bias")
     return {int(key): bias for key, bias in biases.items()}
+
+
+def _is_token(key: str, vocabulary_size: int) -> bool:
+    return key.isascii() and key.isdigit() and len(key) <= _MOST_DIGITS and int(key) < vocabulary_size
 
 
 def _end(delivered: bytes, characters: int) -> str:

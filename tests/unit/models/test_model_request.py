@@ -174,7 +174,7 @@ def test_stop_takes_one_or_several_and_drops_empty_ones(stop: Any, expected: tup
     assert params(chat(stop=stop)).stop == expected
 
 
-@pytest.mark.parametrize("key", ["50", "-1", "x", "9" * 5000, ""])
+@pytest.mark.parametrize("key", ["50", "-1", "x", "9" * 5000, "0" * 10 + "50", ""])
 def test_logit_bias_for_a_foreign_token_is_refused(key: str) -> None:
     with pytest.raises(RequestError) as caught:
         params(chat(logit_bias={key: 1}))
