@@ -16,7 +16,7 @@ from models.schema.pruning import repetitions
 from models.schema.read import Reader
 from models.schema.readings import check_readings
 from models.schema.rulebook import RuleBook
-from models.schema.shape import Ref, Shape
+from models.schema.shape import ANYTHING, Members, Ref, Shape, both
 from models.schema.string import Strings
 from models.schema.writer import Writer
 
@@ -24,6 +24,8 @@ from models.schema.writer import Writer
 MAX_BYTES: Final = 512 * 1024
 # llama.cpp writes them out, at up to 300 bytes each.
 MAX_REPEATED: Final = 20_000
+
+_OBJECT: Final = Members(is_open=True)
 
 
 def grammar_of(schema: Mapping[str, object], *, name: str, strict: bool = False) -> str:
@@ -58,7 +60,7 @@ class Rules(RuleBook):
         strings = Strings(self)
         self._writer = Writer(self, Algebra(self._resolve, strings.matches), strings)
 
-    def schema(self, schema: object, *, at: str, name: str = "", strict: bool = False) -> str:
+    def schema(self, schema: object, *, at: str, name: str = "", strict: bool = False, is_object: bool = False) -> str:
         """The name of a rule for what is valid against a schema.
 
         Args:
@@ -66,6 +68,7 @@ class Rules(RuleBook):
             at: the field of the request that it stands in.
             name: that its sender gave it, for messages.
             strict: whether OpenAI's demands on schemas are made, too.
+            is_object: whether of what is valid only objects count.
 
         Raises:
             SchemaInvalid: it cannot be followed.
@@ -74,7 +77,7 @@ class Rules(RuleBook):
         reader = Reader(Document(schema), len(self._readers), is_strict=strict)
         self._readers.append(reader)
         try:
-            rule = self._writer.rule(Ref(len(self._readers) - 1, ""))
+            rule = self._writer.rule(both(Ref(len(self._readers) - 1, ""), _OBJECT if is_object else ANYTHING))
             self._writer.finish()
             self._check(rule)
         except Fault as fault:

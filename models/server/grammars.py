@@ -101,13 +101,16 @@ def _form(rules: Rules, form: ResponseFormat, *, is_loose: bool) -> str:
 
 
 def _arguments(rules: Rules, function: Function, *, is_loose: bool) -> str:
-    """What is not strict follows its schema as far as a grammar can see to it."""
+    """What is not strict follows its schema as far as a grammar can see to it; all are objects, also where it is not
+    said: what reads calls, here and at the client, knows no other arguments.
+    """
     if not function.parameters:
         return _NO_ARGUMENTS
     if is_loose and not function.strict:
         return _ANY_OBJECT
     try:
-        return rules.schema(function.parameters, at="tools", name=function.name, strict=bool(function.strict))
+        strict = bool(function.strict)
+        return rules.schema(function.parameters, at="tools", name=function.name, strict=strict, is_object=True)
     except SchemaInvalid:
         if function.strict:
             raise

@@ -102,6 +102,15 @@ def test_arguments_follow_their_schema() -> None:
     assert "Paris" in grammar
 
 
+@pytest.mark.parametrize("schema", [{"type": "string"}, {"type": "array"}, {"enum": [1]}])
+def test_arguments_are_an_object_whatever_their_schema_says(schema: dict[str, Any]) -> None:
+    made = constraints(Checker())
+    anything = made.constrain(wish(offer=offer(Function("f", parameters=OPEN_SCHEMA))), b"")
+    assert made.constrain(wish(offer=offer(Function("f", parameters=schema))), b"") == anything
+    with pytest.raises(RequestError):
+        made.constrain(wish(offer=offer(Function("f", parameters=schema, strict=True))), b"")
+
+
 def test_function_without_parameters_takes_none() -> None:
     grammar = constraints(Checker()).constrain(wish(offer=offer(Function("f"))), b"")
     assert '"{}"' in grammar

@@ -1,9 +1,11 @@
 """What a schema's grammar follows, letter by letter."""
 
 import json
+from typing import Any
 
 import pytest
 
+from models.errors import SchemaInvalid
 from models.schema.grammar import Rules, grammar_of, json_object_grammar
 from tests.unit.models.notation import Notation
 from tests.unit.models.schema_table import TABLE, closed, spellings, text, tree
@@ -65,6 +67,19 @@ def test_references_stay_in_their_own_schema() -> None:
     )
     notation = Notation.of(rules.text(rules.add([first, second])))
     assert notation.accepts("nulltrue")
+
+
+@pytest.mark.parametrize("schema", [{"description": "any"}, {"type": ["object", "null"]}, {"anyOf": [{}, text()]}])
+def test_only_objects_count_where_it_has_to_be_one(schema: dict[str, Any]) -> None:
+    rules = Rules()
+    notation = Notation.of(rules.text(rules.schema(schema, at="tools", is_object=True)))
+    assert notation.accepts('{"a":1}')
+    assert [one for one in ('"a"', "null", "[]", "1", "true") if notation.accepts(one)] == []
+
+
+def test_a_schema_of_no_object_is_refused_where_it_has_to_be_one() -> None:
+    with pytest.raises(SchemaInvalid, match="no value can be valid"):
+        Rules().schema(text(), at="tools", is_object=True)
 
 
 def test_an_optional_property_that_never_ends_is_left_out() -> None:
