@@ -61,14 +61,20 @@ class Writer:
         """Write all rules that are named and not written.
 
         Raises:
-            Fault: one of them cannot be.
+            Fault: one of them cannot be. None of them is known any more, and other schemas can be written.
 
         """
-        for shape in self._queue:  # grows as it goes
-            self._book.define(self._names[shape], *self._alternatives(self._algebra.leaves(shape)))
-            if self._book.size > MAX_ELEMENTS:
-                raise Fault("", "the schema is too large")
-        self._queue.clear()
+        try:
+            for shape in self._queue:  # grows as it goes
+                self._book.define(self._names[shape], *self._alternatives(self._algebra.leaves(shape)))
+                if self._book.size > MAX_ELEMENTS:
+                    raise Fault("", "the schema is too large")
+        except Fault:
+            for shape in self._queue:
+                del self._names[shape]
+            raise
+        finally:
+            self._queue.clear()
 
     def _alternatives(self, leaves: Sequence[Leaf]) -> Iterator[Alternative]:
         """One alternative for each kind of value: they begin differently."""

@@ -82,6 +82,23 @@ def test_a_schema_of_no_object_is_refused_where_it_has_to_be_one() -> None:
         Rules().schema(text(), at="tools", is_object=True)
 
 
+@pytest.mark.parametrize(
+    "faulty",
+    [
+        closed(a=text(maxLength=3), b=text(pattern=r"\bx"), c=text(maxLength=3)),
+        closed(a=text(maxLength=3), b=closed(c=text(pattern=r"\bx")), d=text(maxLength=3)),
+        {"oneOf": [{"type": "integer"}, {"type": "number"}]},
+    ],
+)
+def test_a_schema_that_is_refused_leaves_those_behind_it_alone(faulty: dict[str, Any]) -> None:
+    rules = Rules()
+    with pytest.raises(SchemaInvalid):
+        rules.schema(faulty, at="tools")
+    notation = Notation.of(rules.text(rules.schema(closed(a=text(maxLength=3)), at="tools")))
+    assert notation.accepts('{"a":"sky"}')
+    assert not notation.accepts('{"a":"skyline"}')
+
+
 def test_an_optional_property_that_never_ends_is_left_out() -> None:
     schema = {"type": "object", "properties": {"a": text(), "b": closed(again={"$ref": "#/properties/b"})}}
     notation = Notation.of(grammar_of(schema, name="row"))
