@@ -79,6 +79,11 @@ class SamplingFields(Struct, frozen=True, kw_only=True):
         return given if isinstance(given, list) else [given or ""] * self.choices
 
     @property
+    def stops(self) -> tuple[str, ...]:
+        """The texts that end the answer; an empty one would end it at once, and counts for none."""
+        return tuple(filter(None, [self.stop] if isinstance(self.stop, str) else self.stop or ()))
+
+    @property
     def wants_usage(self) -> bool:
         """Whether a stream ends with a usage chunk."""
         return self.stream_options is not None and self.stream_options.include_usage
@@ -164,6 +169,12 @@ class ChatBody(SamplingFields, frozen=True, kw_only=True):
         if self.functions and not self.tools:
             return offer_of_functions(self.functions, self.function_call)
         return offer_of_tools(self.tools or (), self.tool_choice, is_parallel=self.parallel_tool_calls is not False)
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """None where a call is demanded: cut by one, its arguments would be no JSON."""
+        is_call = self.offer is not None and self.offer.is_forced and not self.grammar
+        return () if is_call else super().stops
 
     @property
     def wanted_tokens(self) -> int | None:

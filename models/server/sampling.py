@@ -50,7 +50,7 @@ def sampling_params(
 
     """
     wanted = body.wanted_tokens
-    stops = tuple(filter(None, [body.stop] if isinstance(body.stop, str) else body.stop or ()))
+    stops = body.stops
     return SamplingParams(
         max_tokens=room_tokens if wanted is None else min(max(wanted - answered, 1), room_tokens),
         seed=llama_seed(seed),

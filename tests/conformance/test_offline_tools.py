@@ -101,8 +101,9 @@ def test_free_answer_is_words_or_legal_calls(client: OpenAI, seed: int) -> None:
     assert (choice.finish_reason == "tool_calls") <= bool(called(answer))
 
 
-def test_required_call_is_one_and_legal(client: OpenAI) -> None:
-    answer = whole(client, tools=[WEATHER, CLOCK], tool_choice="required", parallel_tool_calls=False)
+@pytest.mark.parametrize("more", [{}, {"stop": ["city", "}"]}], ids=["plain", "stop"])
+def test_required_call_is_one_and_legal(client: OpenAI, more: dict[str, Any]) -> None:
+    answer = whole(client, tools=[WEATHER, CLOCK], tool_choice="required", parallel_tool_calls=False, **more)
     (call,) = called(answer)
     assert is_legal(*call)
     assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == (None, "tool_calls")

@@ -174,6 +174,12 @@ def test_stop_takes_one_or_several_and_drops_empty_ones(stop: Any, expected: tup
     assert params(chat(stop=stop)).stop == expected
 
 
+@pytest.mark.parametrize(("choice", "expected"), [("required", ()), ("auto", ("x",)), ("none", ("x",))])
+def test_stop_string_does_not_cut_a_call_that_is_demanded(choice: str, expected: tuple[str, ...]) -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    assert params(chat(stop="x", tools=tools, tool_choice=choice)).stop == expected
+
+
 @pytest.mark.parametrize("key", ["50", "-1", "x", "9" * 5000, "0" * 10 + "50", ""])
 def test_logit_bias_for_a_foreign_token_is_refused(key: str) -> None:
     with pytest.raises(RequestError) as caught:
