@@ -22,6 +22,7 @@ from models.engine.sizing import STEP_TOKENS, KvLayout, Wishes, choose
 from models.engine.threads import available_threads
 from models.errors import EngineError, LoadFailed, RequestError
 from models.fit.look import look_before_loading
+from models.fit.machine import Machine
 from models.fit.survey import survey
 from models.server.constraint import Constraints
 from models.server.embeddings import Embedder
@@ -87,7 +88,8 @@ def load_weights(path: Path, settings: ServeSettings, *, uses_tiles: bool) -> We
     _log.info("GPU layers: %s (%s)", "all" if gpu.layers == llama.ALL_LAYERS else gpu.layers, gpu.reason)
     kv: KvLayout = "split" if settings.is_deterministic else settings.kv
     wishes = Wishes(settings.context_tokens, settings.parallel, kv, settings.kv_bytes)
-    look_before_loading(path, wishes, survey(settings.gpu_layers), _log)
+    before = survey(settings.gpu_layers)
+    look_before_loading(path, wishes, before, _log)
     model = llama.Model(path, gpu.layers, uses_tiles=uses_tiles)
     context_tokens = _clamped(settings.context_tokens, model.training_context_tokens)
     threads = settings.threads or available_threads()
@@ -96,7 +98,7 @@ def load_weights(path: Path, settings: ServeSettings, *, uses_tiles: bool) -> We
     sizing = choose(
         replace(wishes, context_tokens=context_tokens),
         bytes_per_token=model.kv_bytes_per_token,
-        available_bytes=survey(settings.gpu_layers).room_bytes,
+        available_bytes=_room_for_cache(before, survey(settings.gpu_layers), model.weights_bytes),
         has_gpu=model.gpu_layers > 0,
     )
     layout: Literal["split", "unified"] = "unified" if sizing.is_unified else "split"
@@ -107,6 +109,13 @@ def load_weights(path: Path, settings: ServeSettings, *, uses_tiles: bool) -> We
         sizing.cells, sizing.slots, STEP_TOKENS, threads, sizing.is_unified, has_flash_attention
     )
     return Weights(model, llama.Context(model, size), layout, context_tokens, sizing.parallel, threads)
+
+
+def _room_for_cache(before: Machine, now: Machine, weights_bytes: int) -> int:
+    """Free memory beside the weights. Those that are mapped from their file count as free: the kernel may take them
+    back, and every step would read them again.
+    """
+    return now.room_bytes if now.has_gpu else max(min(now.room_bytes, before.room_bytes - weights_bytes), 0)
 
 
 def _embedding_context(model: "Model", context_tokens: int, threads: int) -> "EmbeddingContext":

@@ -81,6 +81,11 @@ class Model:
         return PieceIndex(self._pieces, self.end_tokens)
 
     @property
+    def weights_bytes(self) -> int:
+        """Of all tensors."""
+        return int(api.llama_model_size(self.handle))
+
+    @property
     def kv_bytes_per_token(self) -> int:
         """Keys and values of one token over all layers, in 16 bits each; an estimate where layers differ."""
         heads: int = api.llama_model_n_head_kv(self.handle) or api.llama_model_n_head(self.handle)
