@@ -255,6 +255,7 @@ class Engine(Generic[SamplerT]):
     def _refuse(self, sequences: list[Sequence], why: str) -> None:
         wait = retry_after_seconds(self._scheduler.expected_wait_seconds())
         for sequence in sequences:
+            self._release(sequence)  # a prompt that was only to be read may have been begun
             self._post(sequence, Failed(Overloaded(why, wait)))
 
     def _cancel(self, sequence_id: int) -> None:

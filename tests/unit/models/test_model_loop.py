@@ -191,6 +191,18 @@ def test_submit_after_the_end_is_refused_at_once() -> None:
     assert rig.backend.is_closed
 
 
+def test_prompt_read_in_part_and_then_given_up_leaves_nothing_behind() -> None:
+    rig = Rig(ScriptedBackend("x" * 50), queue_limit=1)
+    rig.engine.prime([65] * 10)
+    rig.turn(1)
+    rig.submit()
+    rig.turn(1)
+    assert rig.backend.samplers == 2
+    rig.engine.prime([66] * 10)
+    rig.turn(1)
+    assert rig.backend.samplers == 1
+
+
 def test_snapshot_counts_running_and_queued() -> None:
     rig = Rig(ScriptedBackend("x" * 50))
     for _ in range(3):
