@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -93,6 +94,8 @@ class ModelServer(ModelGate):
         self._spare = Spare(settings.standby)
         self._is_held = False
         """Whether the child waits to be told to load."""
+        self._is_doubted = False
+        """Whether a request has found nobody there since the last sign of life."""
         self.is_idle = False
         """Whether it is ready and has nothing to do, as of its last sign of life."""
         self.lives = 0
@@ -136,6 +139,11 @@ class ModelServer(ModelGate):
             self._release()
             self._tell()
 
+    def doubt(self) -> None:
+        """As of any gate; besides, it is worth a look at the socket."""
+        self._is_doubted = True
+        super().doubt()
+
     def _release(self) -> None:
         """Tell a child that is held to load."""
         stdin = self._process.stdin if self._process else None
@@ -161,6 +169,7 @@ class ModelServer(ModelGate):
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         self._is_held = not self._spare.is_wanted
+        Path(self._settings.socket).parent.mkdir(mode=0o700, exist_ok=True)  # see `_has_lost_its_socket`
         return await asyncio.create_subprocess_exec(
             *self._settings.command,
             *self._precautions,
@@ -191,6 +200,8 @@ class ModelServer(ModelGate):
                 end = self._judge_exit(await process.wait())
                 return failure or end
             message = _decode(line)
+            if self._has_lost_its_socket():  # before a beat lets anybody in
+                return self._kill(process, "its socket is gone")
             failure = self._hear(message) or failure
             if self._is_hung(message):
                 return self._kill(process, f"one step took over {self._settings.hang_seconds:g} s")
@@ -224,6 +235,11 @@ class ModelServer(ModelGate):
     def _is_hung(self, message: Mapping[str, Any]) -> bool:
         age = message.get("step_age_seconds")
         return isinstance(age, int | float) and age > self._settings.hang_seconds
+
+    def _has_lost_its_socket(self) -> bool:
+        """Whether the child lives where nobody finds it: what cleans up temporary files takes sockets, too."""
+        is_doubted, self._is_doubted = self._is_doubted, False
+        return is_doubted and self.phase is Phase.READY and not Path(self._settings.socket).exists()
 
     def _hear(self, message: Mapping[str, Any]) -> str:
         """Take in one message; return the failure that it announces, if it does."""
