@@ -92,12 +92,15 @@ class Health:
         return record.breaker.acquire_probe(now) if record else (Refusal(now), None)
 
     def ill(self) -> Iterator[tuple[Key, str]]:
-        """What a prober should ask leave for: every (upstream, model) that is not closed, with its last endpoint."""
+        """What a prober should ask leave for: every (upstream, model) that is not closed, with its last endpoint.
+
+        Of an upstream that it cannot probe, what is ramping: it gets no leave, but a ramp ends by time, asked or not.
+        """
         for upstream, records in self._records.items():
-            if not self._policies[upstream].is_probed:
-                continue
+            is_probed = self._policies[upstream].is_probed
             for model, record in list(records.items()):
-                if record.breaker.state is not State.CLOSED:
+                state = record.breaker.state
+                if state is State.RAMPING or (is_probed and state is not State.CLOSED):
                     yield Key(upstream, model), record.endpoint
 
     def learn(self, key: Key, seconds: float, now: float, *, is_long: bool) -> None:

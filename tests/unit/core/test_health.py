@@ -80,6 +80,22 @@ def test_models_that_no_probe_can_reach_are_not_named() -> None:
     assert list(seen.ill()) == []
 
 
+def test_ramp_ends_by_time_also_where_no_probe_can_reach_the_model() -> None:
+    seen, key = health(is_probed=False), Key("cloud", "rare")
+    fail(seen, "rare", 3)
+    for _ in range(2):
+        permit = ask(seen, "rare", now=NOW + 10)
+        assert isinstance(permit, Permit)
+        report(permit, Kind.OK)
+    assert list(seen.ill()) == [(key, CHAT)]
+    assert isinstance(seen.acquire_probe(key, NOW + 59)[0], Refusal)
+    assert seen.states("cloud") == Counter({State.RAMPING: 1})
+    refusal, transition = seen.acquire_probe(key, NOW + 60)
+    assert isinstance(refusal, Refusal), "it is not for the prober to send anything"
+    assert transition == Transition(State.RAMPING, State.CLOSED, None)
+    assert list(seen.ill()) == []
+
+
 def test_ill_may_be_read_while_others_are_forgotten() -> None:
     seen = health()
     for number in range(MAX_MODELS):
