@@ -63,7 +63,7 @@ async def test_requests_survive_kill_9_of_the_model_server() -> None:
 
 
 async def test_hung_model_server_is_killed_and_replaced() -> None:
-    async with offline("heartbeat: 2500ms") as (hotspare, client):
+    async with offline("heartbeat: 5s") as (hotspare, client):
         await client.chat.completions.create(**QUESTION)
         hung = pid_of(hotspare)
         os.kill(hung, signal.SIGSTOP)
