@@ -11,7 +11,9 @@ from proxy.core.word import Word
 
 
 class Need(Word):
-    """What a request asks for beyond plain text. The values stand in `x-hotspare-degraded`."""
+    """What a request asks for beyond plain text. The values stand in `x-hotspare-degraded`; of what an upstream is not
+    told they are the names of the request's fields.
+    """
 
     TOOLS = "tools"
     REQUIRED_TOOL = "required_tool"

@@ -220,13 +220,14 @@ class Attempt:
         return self.response.status if self._is_committed and self.response else None
 
     def _send(self, extra: Fields) -> None:
-        model = self.start.candidate.model
+        candidate = self.start.candidate
         self._dispatch = self._upstream.dispatch(
             self.question.call,
-            None if model == self.question.model else model,
+            None if candidate.model == self.question.model else candidate.model,
             self,
             connect_seconds=self.start.connect_seconds,
             extra=extra,
+            dropped=candidate.losses,
         )
 
     async def _send_when_ready(self, extra: Fields) -> None:

@@ -1,6 +1,6 @@
 """One live upstream: whose key goes there, which header fields, and under which model name."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -82,7 +82,6 @@ class Sabotage(Protocol):
 
 _OURS = frozenset({"host", "content-length", "expect", "via"})
 _INSPECTED = frozenset({"accept-encoding"})
-_OF_ONE_VOCABULARY = ("logit_bias",)
 _SIGNS_OF_ABSENCE = frozenset({Kind.CONNECT, Kind.RESET, Kind.CUT})
 
 
@@ -123,15 +122,22 @@ class Upstream:
         """Wait until requests can be sent; False if they cannot within `seconds`."""
         return self._gate is None or await self._gate.wait(seconds)
 
-    def dispatch(self, call: Call, model: str | None, sink: Sink, *, connect_seconds: float, extra: Fields) -> Dispatch:
-        """Send `call` as a completion request, under this upstream's name for the model. Where the local one stands in
-        for another, it is not told what numbers the tokens of that.
+    def dispatch(
+        self,
+        call: Call,
+        model: str | None,
+        sink: Sink,
+        *,
+        connect_seconds: float,
+        extra: Fields,
+        dropped: Collection[str] = (),
+    ) -> Dispatch:
+        """Send `call` as a completion request, under this upstream's name for the model and without what is `dropped`.
 
         The answer is asked for without compression, because somebody will look into it. `extra` takes the place of
         what the client has sent under these names. Raises RequestInvalid.
         """
         assert isinstance(call.body, bytes)
-        dropped = _OF_ONE_VOCABULARY if self.is_local else ()
         body = call.body if model is None else peek.with_model(call.body, model, dropped)
         head = b"%bContent-Length: %d\r\n\r\n" % (self._head(call, extra), len(body))
         if self.sabotage is not None:

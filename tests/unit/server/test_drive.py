@@ -480,6 +480,13 @@ def test_event_that_must_not_be_seen_is_not_and_somebody_goes_on(bad: bytes) -> 
     assert bad not in trip.stream[0]
 
 
+def test_candidate_is_not_told_what_the_plan_leaves_out() -> None:
+    trip = Trip(names=("acme", "local"), body=b'{"model":"gpt-5","tools":[],"n":1}')
+    trip.drive.begin()
+    trip.fails("acme")
+    assert json.loads(trip.at("local").body) == {"model": "small", "n": 1}
+
+
 def test_stream_that_breaks_twice_goes_on_twice() -> None:
     trip = resuming("zeus", "local")
     trip.streams("acme", WORDS["a"])
