@@ -173,8 +173,8 @@ class ChatBody(SamplingFields, frozen=True, kw_only=True):
     @property
     def stops(self) -> tuple[str, ...]:
         """None where a call is demanded: cut by one, its arguments would be no JSON."""
-        is_call = self.offer is not None and self.offer.is_forced and not self.grammar
-        return () if is_call else super().stops
+        offer = self.offer
+        return () if offer and offer.is_forced and not self.grammar else super().stops
 
     @property
     def wanted_tokens(self) -> int | None:

@@ -142,7 +142,7 @@ class Drive:
 
     def ended(self, attempt: Attempt, outcome: Outcome, body: bytes | None) -> None:
         """An attempt is over."""
-        if attempt.lacks_end and self._resumption is not None and self._resumption.is_possible:
+        if self._resumption is not None and self._resumption.is_possible and attempt.lacks_end:
             # It has ended well by what it said itself, of one answer: it never came to another that it was to finish.
             outcome = Outcome(Kind.CUT, outcome.status, detail="ended before all answers had")
         self._report(attempt, outcome)
